@@ -1,0 +1,1 @@
+"""Edit streams and evaluation suites: records, sources, samplers and LightningDataModules."""
