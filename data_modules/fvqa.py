@@ -1,0 +1,154 @@
+"""FVQA in the layout of its release: ``new_dataset_release/all_qs_dict_release.json``, ``images/``, ``Name_Lists/``.
+
+A record's reasoning is its one supporting fact. Two extension fields of a record add to it, ``visual_link``
+(sentences on what the picture shows, put first) and ``rationale`` (further sentences, in their order); a third,
+``choices``, replaces the rule of :mod:`data_modules.fvqa_choices`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from data_modules.fvqa_choices import ChoiceRule, OpenQuestion, relation_of
+from data_modules.qa_record import QARecord, ReadReport, clean_sentences, merge_choices
+from data_modules.reading import ImageFolder, collect, first_existing, load_json, text_of, texts_of
+from data_modules.records import RecordError
+from data_modules.text import as_sentence, clean_text
+
+_MARK = re.compile(r"\[\[(.*?)\]\]")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CONSUMED = {"question_id", "question", "answer", "choices", "visual_link", "rationale"}
+VERBS = {
+    "AtLocation": "can be found at",
+    "CapableOf": "can",
+    "CreatedBy": "is created by",
+    "Desires": "desires",
+    "HasA": "has",
+    "HasProperty": "is",
+    "IsA": "is a kind of",
+    "PartOf": "is part of",
+    "ReceivesAction": "can be",
+    "RelatedTo": "is related to",
+    "UsedFor": "is used for",
+    "transnbhd": "belongs to the category of",
+}
+"""How a bare triple's relation reads; one that is not listed is read out word by word."""
+
+
+def fact_sentence(surface: str) -> str:
+    """A fact as a sentence: marks stripped, a bare triple put into words.
+
+    Raises:
+        RecordError: neither a sentence nor a triple.
+
+    >>> fact_sentence("You are likely to find [[a trumpet]] in [[a jazz club]]")
+    'You are likely to find a trumpet in a jazz club.'
+    >>> fact_sentence("(glove,/r/UsedFor,covering hands)")
+    'Glove is used for covering hands.'
+    """
+    text = clean_text(surface).lstrip("* ")
+    if text.startswith("(") and "[[" not in text:
+        # Some triples name their knowledge base behind the bracket; objects may hold commas of their own.
+        parts = text[1:].rsplit(")", 1)[0].split(",", 2)
+        if len(parts) < 3 or not all(part.strip() for part in parts):
+            raise RecordError(f"fact {surface[:60]!r} is neither a sentence nor a triple")
+        subject, relation, value = (part.strip() for part in parts)
+        name = relation.rsplit("/", 1)[-1]
+        return as_sentence(f"{subject} {VERBS.get(name) or _CAMEL.sub(' ', name).lower()} {value}")
+    return as_sentence(_MARK.sub(r"\1", text))
+
+
+def read_fvqa(
+    root: str | Path,
+    subset: str = "all",
+    fold: int = 0,
+    *,
+    distractors: int = 3,
+    choice_seed: int = 0,
+    check_images: bool = False,
+    report: ReadReport | None = None,
+) -> list[QARecord]:
+    """Read the questions, in file order.
+
+    Args:
+        root: the release's folder, with ``new_dataset_release/`` and ``Name_Lists/`` (or their parent, where
+            it is named ``fvqa``).
+        subset: ``all`` (the paper's pool), or ``train`` / ``test`` of a fold, told by picture.
+        fold: which of the five ``Name_Lists``; of no meaning for ``all``.
+        distractors: wrong choices derived for a record without a field ``choices``.
+        choice_seed: seed of that derivation.
+        check_images: decode every picture now instead of at first use.
+        report: filled with what was kept, skipped, derived and merged.
+
+    Raises:
+        RecordError: unknown subset, a file missing or not JSON, or no usable record.
+    """
+    base = Path(root)
+    report = ReadReport() if report is None else report
+    report.source = report.source or f"FVQA {subset}" + ("" if subset == "all" else f" of fold {fold}")
+    name = "all_qs_dict_release.json"
+    path = first_existing(
+        [base / "new_dataset_release" / name, base / name, base / "fvqa" / "new_dataset_release" / name],
+        "FVQA questions",
+    )
+    folder = first_existing([path.parent / "images", path.parent / "Images"], "FVQA pictures")
+    wanted = None if subset == "all" else _names(path, base, subset, fold)
+    repeated: list[tuple[str, Any]] = []
+    table = load_json(path, repeated)
+    if not isinstance(table, dict):
+        raise RecordError(f"{path}: a JSON object is expected, found {type(table).__name__}")
+    pictures = ImageFolder(folder, check_images)
+    known = [_open_question(key, raw) for key, raw in table.items() if isinstance(raw, dict)]
+    rule = ChoiceRule((question for question in known if question is not None), distractors, choice_seed)
+
+    def items() -> Iterator[tuple[str, Any]]:
+        for key, raw in [*table.items(), *((key, raw) for key, raw in repeated if key in table)]:
+            if wanted is None or not isinstance(raw, dict) or raw.get("img_file") in wanted:
+                yield key, raw
+
+    def parse(record_id: str, raw: dict[str, Any]) -> QARecord:
+        question, answer = clean_text(text_of(raw, "question")), text_of(raw, "answer")
+        fact = fact_sentence(text_of(raw, "fact_surface"))
+        image = pictures.find(text_of(raw, "img_file"))
+        listed, widened = texts_of(raw, "choices"), False
+        derived = not listed
+        if derived:
+            described = _open_question(record_id, raw)
+            assert described is not None  # its texts were just read
+            drawn, widened = rule.choices(described)
+            listed = list(drawn)
+        choices, answer, merged = merge_choices(listed, answer)
+        # A rationale that states the fact at a place of its own keeps it there.
+        stated = [*texts_of(raw, "visual_link"), *texts_of(raw, "rationale"), fact]
+        reasoning, _ = clean_sentences([as_sentence(sentence) for sentence in stated])
+        report.counts["derived_choices"] += derived
+        report.counts["widened_choice_pools"] += widened
+        report.counts["merged_choices"] += bool(merged)
+        report.counts["verbalised_triples"] += "[[" not in raw["fact_surface"] and raw["fact_surface"].startswith("(")
+        extras = {key: value for key, value in raw.items() if key not in _CONSUMED}
+        return QARecord(record_id, image, question, choices, answer, reasoning, extras)
+
+    return collect(report.source, items(), parse, report)
+
+
+def _open_question(record_id: str, raw: dict[str, Any]) -> OpenQuestion | None:
+    """What the choice rule needs of a record; ``None`` where a field is missing (the reader then skips it)."""
+    keys = ("img_file", "answer", "ans_source", "visual_concept", "fact_surface", "kb_source")
+    values = [raw.get(key, "") for key in keys]
+    if not all(isinstance(value, str) for value in values) or not values[1].strip():
+        return None
+    image, answer, source, concept, surface, kb = values
+    return OpenQuestion(record_id, image, answer, source, concept, relation_of(surface, kb))
+
+
+def _names(path: Path, base: Path, subset: str, fold: int) -> set[str]:
+    """Picture names of a fold."""
+    if subset not in ("train", "test"):
+        raise RecordError(f"subset '{subset}': FVQA has all, train, test")
+    file = f"{subset}_list_{fold}.txt"
+    folders = [base / "Name_Lists", path.parent.parent / "Name_Lists", path.parent / "Name_Lists"]
+    names = first_existing([folder / file for folder in folders], f"FVQA name list {file}")
+    return {line.strip() for line in names.read_text().splitlines() if line.strip()}

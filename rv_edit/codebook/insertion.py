@@ -1,0 +1,123 @@
+"""How an edit enters a codebook: entry by entry, superseding, merging or founding a key (paper 3.2)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rv_edit.codebook.entries import Entry, InsertReport, Superseded
+from rv_edit.codebook.ledger import Placed
+from rv_edit.codebook.maths import merge_target
+from rv_edit.codebook.pairs import PairDistances, Row
+from rv_edit.codebook.search import blocks, distances
+
+if TYPE_CHECKING:
+    from rv_edit.codebook.codebook import Codebook
+
+
+def store(book: Codebook, entries: Sequence[Entry], members: Tensor, radii: Tensor) -> InsertReport:
+    """Put one checked edit into ``book``: members (m, dim) fp16 and radii (m,) fp32 in main memory."""
+    before = book.nbytes
+    span = book.ledger.append(entries, members, radii)
+    superseded: list[Superseded] = []
+    placed: Counter[Placed] = Counter()
+    founders, full = [], 0
+    for position in span:
+        superseded += _supersede(book, position)
+        group, how, passed_over = _place(book, position)
+        book.ledger.stand_by(position)
+        book.ledger.placed.append(how)
+        placed[how] += 1
+        full += passed_over
+        founders.append(book.ledger.entries[group[0]].id)
+    return InsertReport(
+        edit_id=entries[0].edit_id,
+        added=placed["new"],
+        merged=len(span) - placed["new"],
+        by_overlap=placed["overlap"],
+        by_closeness=placed["closeness"],
+        by_both=placed["both"],
+        full=full,
+        superseded=tuple(superseded),
+        key_ids=tuple(founders),
+        bytes_added=book.nbytes - before,
+    )
+
+
+def _supersede(book: Codebook, position: int) -> list[Superseded]:
+    """Take out of force what the entry contradicts; a key left without a sentence goes."""
+    ledger = book.ledger
+    entry, gone = ledger.entries[position], []
+    for other in ledger.contradicted(entry):
+        ledger.retire(other, entry.edit_id)
+        gone.append(Superseded(ledger.entries[other].edit_id, ledger.entries[other].text))
+        key = next(index for index, group in enumerate(ledger.groups) if other in group)
+        if not ledger.live(ledger.groups[key]):
+            _remove(book, key)
+    return gone
+
+
+def _place(book: Codebook, position: int) -> tuple[tuple[int, ...], Placed, bool]:
+    """Merge the entry into the nearest key that takes it, or let it found one.
+
+    Returns:
+        the key's group, how the entry came in, and whether a nearer key was full.
+    """
+    ledger, entry = book.ledger, book.ledger.entries[position]
+    key, radius = ledger.members[position], ledger.radii[position]
+    row = _row(key, book.keys)
+
+    def has_room(index: int) -> bool:
+        sentences = ledger.sentences(ledger.groups[index])
+        return entry.normal in sentences or len(sentences) < book.storing.max_values
+
+    target, condition, passed_over = merge_target(
+        row.astype(np.float64),
+        float(radius),
+        book.radii.cpu().numpy().astype(np.float64),
+        rule=book.storing.merge,
+        overlap=book.storing.overlap,
+        closeness=book.storing.closeness,
+        has_room=has_room,
+    )
+    if target is None or condition is None:
+        book.pairs.append(row)
+        book.keys = torch.cat([book.keys, key[None].to(book.keys.device)])
+        book.radii = torch.cat([book.radii, radius[None].to(book.radii.device)])
+        book.counts = torch.cat([book.counts, book.counts.new_ones(1)])
+        ledger.groups.append((position,))
+        return ledger.groups[-1], "new", passed_over
+    # The radius stays: radii that grew with their key would swallow ever more.
+    group = (*ledger.groups[target], position)
+    moved = ledger.center(group).to(book.keys.device)
+    old_row = _row(book.keys[target], book.keys) if book.pairs.wants_old_row else None
+    keys, counts = book.keys.clone(), book.counts.clone()
+    keys[target], counts[target] = moved, len(group)
+    book.pairs.move(target, _row(moved, keys), old_row)
+    book.keys, book.counts = keys, counts
+    ledger.groups[target] = group
+    return group, condition, passed_over
+
+
+def _remove(book: Codebook, key: int) -> None:
+    pairs = book.pairs
+    old_row = _row(book.keys[key], book.keys) if pairs.wants_old_row else None
+    book.keys, book.radii, book.counts = (
+        torch.cat([tensor[:key], tensor[key + 1 :]]) for tensor in (book.keys, book.radii, book.counts)
+    )
+    del book.ledger.groups[key]
+    if pairs.drop(key, old_row):
+        book.pairs = PairDistances.of(book.keys, pairs.exact_keys)
+
+
+def _row(key: Tensor, keys: Tensor) -> Row:
+    """Distances (n,) of one key to all."""
+    key = key.to(keys.device)[None]
+    parts = [distances(key, keys[rows])[0] for rows in blocks(len(keys), keys.shape[1])]
+    row: Row = torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32)
+    return row

@@ -1,0 +1,150 @@
+"""How a multiple-choice question is put to a VLM, whoever edits it: one path for all editors.
+
+An editor differs only in the :class:`Context` it puts before a question. An editor without one for any of the
+questions asks exactly what the unedited model is asked, in the same batches, and so answers bit for bit alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from data_modules.records import Answer, ImageRef, Question, RecordError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rv_edit.vlm import VLM, ImageFeatures
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How questions are scored and batched.
+
+    Attributes:
+        normalize: ``sum | mean | first_token`` of the log-probabilities of a choice's tokens (paper D.1).
+        batch_size: questions scored together.
+        image_batch_size: distinct pictures encoded together; their features are kept until their questions
+            are answered.
+    """
+
+    normalize: str = "sum"
+    batch_size: int = 32
+    image_batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an editor puts before one question, and why."""
+
+    facts: tuple[str, ...] = ()
+    distances: tuple[float, ...] = ()
+    accepted: bool | None = None
+    threshold: float | None = None
+
+
+ContextOf = Callable[["list[Question]", "Tensor"], "list[Context]"]
+"""Questions and the pooled features (B, dv) of their pictures -> a context for each."""
+
+
+def distinct_choices(choices: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Merge equal choices: the distinct ones in order, and for each choice its place among them.
+
+    >>> distinct_choices(["red", "blue", "red"])
+    (['red', 'blue'], [0, 1, 0])
+    """
+    place: dict[str, int] = {}
+    index = [place.setdefault(choice, len(place)) for choice in choices]
+    return list(place), index
+
+
+def best(scores: Sequence[float]) -> int:
+    """Index of the highest score; the lowest index among equals."""
+    return max(range(len(scores)), key=lambda index: (scores[index], -index))
+
+
+def is_right(question: Question, answer: Answer) -> bool:
+    """Whether the predicted choice reads like the right one (they may be duplicates of each other)."""
+    return question.choices[answer.prediction] == question.choices[question.target]
+
+
+def answer_questions(
+    vlm: VLM,
+    questions: Sequence[Question],
+    asking: Asking,
+    context_of: ContextOf | None = None,
+    pool_layer: int | None = None,
+    pool: str = "mean",
+) -> list[Answer]:
+    """Answer ``questions`` in their order, with one vision pass a distinct picture.
+
+    Args:
+        vlm: the model that scores.
+        questions: in any order, on any pictures.
+        asking: scoring and batching.
+        context_of: what to put before each question; ``None``: nothing.
+        pool_layer: vision block whose pooled output ``context_of`` gets.
+        pool: ``mean | last`` over the tokens of that block.
+
+    Raises:
+        RecordError: a picture cannot be decoded.
+    """
+    by_image: dict[str, list[int]] = {}
+    for index, question in enumerate(questions):
+        by_image.setdefault(question.image.sha, []).append(index)
+    shas = list(by_image)
+    answers: dict[int, Answer] = {}
+    for start in range(0, len(shas), asking.image_batch_size):
+        chunk = shas[start : start + asking.image_batch_size]
+        pictures: list[ImageRef] = [questions[by_image[sha][0]].image for sha in chunk]
+        layers = () if pool_layer is None or context_of is None else (pool_layer,)
+        features = vlm.encode_images([picture.open() for picture in pictures], pool_layers=layers, pool=pool)
+        rows = [(row, index) for row, sha in enumerate(chunk) for index in by_image[sha]]
+        contexts = [Context()] * len(rows)
+        if context_of is not None and pool_layer is not None:
+            pooled = features.pooled[pool_layer][[row for row, _ in rows]]
+            contexts = context_of([questions[index] for _, index in rows], pooled)
+        asked = [(row, questions[index], context) for (row, index), context in zip(rows, contexts, strict=True)]
+        for (_, index), answer in zip(rows, _score(vlm, features, asked, asking), strict=True):
+            answers[index] = answer
+    return [answers[index] for index in range(len(questions))]
+
+
+def _score(
+    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking
+) -> list[Answer]:
+    """Score one chunk's questions; facts that make a prompt longer than the model reads go, the farthest first."""
+    from rv_edit.vlm import PromptTooLongError
+
+    try:
+        return _score_together(vlm, features, asked, asking)
+    except PromptTooLongError as error:
+        if len(asked) > 1:
+            return [answer for item in asked for answer in _score(vlm, features, [item], asking)]
+        row, question, context = asked[0]
+        if not context.facts:
+            raise RecordError(f"question {question.id}: {error}") from error
+        return _score(vlm, features, [(row, question, replace(context, facts=context.facts[:-1]))], asking)
+
+
+def _score_together(
+    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking
+) -> list[Answer]:
+    merged = [distinct_choices(question.choices) for _, question, _ in asked]
+    scored = vlm.score(
+        features.pick([row for row, _, _ in asked]),
+        [vlm.format_prompt(question.text, context.facts) for _, question, context in asked],
+        [choices for choices, _ in merged],
+        normalize=asking.normalize,
+        batch_size=asking.batch_size,
+    )
+    answers = []
+    for (_, question, context), (_, index), result in zip(asked, merged, scored, strict=True):
+        scores = tuple(float(result.logp[at]) for at in index)
+        answers.append(
+            Answer(
+                question.id, best(scores), scores, context.facts, context.distances, context.accepted, context.threshold
+            )
+        )
+    return answers

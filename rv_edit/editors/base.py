@@ -1,0 +1,147 @@
+"""The contract of every editor: a plain object that takes edits, answers questions and forgets edits again.
+
+It needs no Trainer, so a notebook, a page and a test use the object that a run uses. It knows nothing of data
+sets, suites or metrics.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from data_modules.records import Answer, Edit, EditReceipt, ImageRef, Question
+from rv_edit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rv_edit.editors.answering import Asking
+    from rv_edit.vlm import VLM
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an editor can do, for the parts that must not guess.
+
+    Attributes:
+        edits: takes edits at all (the unedited model does not).
+        undo: :meth:`Editor.undo` restores the state without an edit, whichever it was.
+        shares_keys_across_ranks: same edits in the same order give the same bytes on every rank, so that the
+            state is replicated rather than gathered.
+        changes_weights: weights of the VLM itself change; ``False`` promises that they stay byte-identical.
+    """
+
+    edits: bool = True
+    undo: bool = False
+    shares_keys_across_ranks: bool = True
+    changes_weights: bool = False
+
+
+@dataclass(frozen=True)
+class EditorContext:
+    """What a run gives every editor; options of its own come from ``conf/editor``.
+
+    Attributes:
+        vlm: the frozen model.
+        asking: how questions are scored and batched.
+        sample: readable pictures of the data set with their questions, in an order drawn by seed: tiles of
+            augmented pictures, calibration.
+        seed: of the run.
+        codebook: folder of a saved codebook that the run goes on with.
+    """
+
+    vlm: VLM
+    asking: Asking
+    sample: Sequence[tuple[ImageRef, str]] = ()
+    seed: int = 0
+    codebook: Path | None = None
+
+
+class Editor(ABC):
+    """An edited VLM (paper 3.1): takes one edit at a time and answers multiple-choice questions.
+
+    Args:
+        vlm: the frozen model.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(self, vlm: VLM) -> None:
+        self.vlm = vlm
+
+    @classmethod
+    @abstractmethod
+    def from_context(cls, context: EditorContext, **options: Any) -> Editor:
+        """Build from what the run provides and the options of ``conf/editor/<name>.yaml``.
+
+        Raises:
+            ConfigError: an option out of range.
+        """
+
+    @property
+    def memory(self) -> nn.Module | None:
+        """What edits change and checkpoints hold; ``None`` where nothing is stored."""
+        return None
+
+    @property
+    def edit_ids(self) -> tuple[str, ...]:
+        """The edits in force, in the order in which they were made."""
+        return ()
+
+    @property
+    def num_keys(self) -> int:
+        """Entries stored."""
+        return 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the edits take up in memory."""
+        return 0
+
+    @abstractmethod
+    def edit(self, edit: Edit) -> EditReceipt:
+        """Make one edit.
+
+        Raises:
+            RecordError: the edit cannot be used; nothing was changed.
+        """
+
+    @abstractmethod
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer ``questions``, in their order; each as if it were asked alone (to 1e-4 in the scores)."""
+
+    def undo(self, edit_id: str) -> None:
+        """Restore the state as if ``edit_id`` had never been made."""
+        raise ConfigError(f"{type(self).__name__} cannot undo an edit; choose an editor that can")
+
+    def calibrate(self, questions: Sequence[Question]) -> None:
+        """Learn from questions that no edit concerns where scope ends; most editors need not."""
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything edits changed, as :meth:`load_state_dict` takes it."""
+        return {} if self.memory is None else dict(self.memory.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replace the edits in force by those of ``state``."""
+        if self.memory is not None:
+            self.memory.load_state_dict(dict(state))
+
+    def checksum(self) -> str:
+        """A hash of what edits changed, equal on every rank that made the same edits."""
+        return ""
+
+    def save(self, folder: Path) -> Path | None:
+        """Write the edits to ``folder``; ``None`` where there is nothing to write."""
+        return None
+
+    def load(self, folder: Path) -> None:
+        """Continue from what :meth:`save` wrote.
+
+        Raises:
+            ConfigError: nothing readable there, or it belongs to another model or key space.
+        """
+        raise ConfigError(f"codebook={folder}: {type(self).__name__} stores no codebook; leave the option out")

@@ -1,0 +1,102 @@
+"""Callbacks of an edit run: progress in edits, checkpoints by edits, and a guard on ranks that drift apart."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm, TQDMProgressBar
+
+from rv_edit.editors.strategy import gather
+
+
+class EditProgressBar(TQDMProgressBar):
+    """Edits a second and keys while editing; batches of questions while asking.
+
+    Args:
+        refresh_rate: batches between updates.
+    """
+
+    def __init__(self, refresh_rate: int = 1) -> None:
+        super().__init__(refresh_rate=refresh_rate, leave=True)
+        if not sys.stdout.isatty():
+            self.disable()  # a log file would get a line an update
+
+    def init_train_tqdm(self) -> Tqdm:
+        """A bar that counts edits."""
+        bar = super().init_train_tqdm()
+        bar.unit = "edit"
+        return bar
+
+    @property
+    def test_description(self) -> str:
+        """What stands before the bar."""
+        return f"Asking {getattr(self.trainer.lightning_module, 'prefix', '')}"
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """One epoch is the whole stream, so the number of the epoch says nothing."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description("Editing")
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Keys as a whole number; no version number."""
+        items = super().get_metrics(trainer, pl_module)
+        items.pop("v_num", None)
+        if isinstance(items.get("keys"), float):
+            items["keys"] = int(items["keys"])  # type: ignore[arg-type]
+        return items
+
+
+class EditCheckpoint(ModelCheckpoint):
+    """The state after every N edits, for ``resume=last``.
+
+    Args:
+        every_n_edits: edits between two checkpoints.
+        dirpath: where they lie.
+    """
+
+    def __init__(self, every_n_edits: int, dirpath: str | None = None) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename="edit={step:06d}",
+            auto_insert_metric_name=False,
+            every_n_train_steps=every_n_edits,
+            save_last=True,
+            save_on_exception=True,
+            save_on_train_epoch_end=False,
+        )
+
+
+class ReplicaGuard(Callback):
+    """Fails loudly when ranks that should hold the same codebook do not.
+
+    Args:
+        every_n_edits: edits between two comparisons; the last edit is always followed by one.
+    """
+
+    def __init__(self, every_n_edits: int = 50) -> None:
+        self.every_n_edits = every_n_edits
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Compare every N edits."""
+        if trainer.world_size > 1 and (batch_idx + 1) % self.every_n_edits == 0:
+            self._compare(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare once more."""
+        if trainer.world_size > 1:
+            self._compare(trainer, pl_module)
+
+    def _compare(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        editor: Any = getattr(pl_module, "editor", None)
+        if editor is None or not editor.capabilities.shares_keys_across_ranks:
+            return
+        sums = gather(editor.checksum())
+        if len(set(sums)) > 1:
+            raise RuntimeError(f"ranks hold different edits after step {trainer.global_step}: checksums {sums}")

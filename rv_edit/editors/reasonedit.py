@@ -1,0 +1,260 @@
+"""ReasonEdit (paper 3.2, Algorithm 1): an edit becomes codebook entries, a question is asked with what it retrieves.
+
+No weight changes. What a key or a query sees is a picture and a text that the asker already has; the right answer
+occurs only in the value of the answer entry.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from data_modules.records import Answer, Box, Edit, EditReceipt, Question, RecordError
+from rv_edit.codebook import Codebook
+from rv_edit.editors.answering import Asking, Context, answer_questions
+from rv_edit.editors.base import Capabilities, Editor, EditorContext
+from rv_edit.errors import ConfigError
+from rv_edit.evidence import check_crops, cut
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from rv_edit.augment import KeyRadii, RadiusEstimator
+    from rv_edit.embedding import DualEmbedding
+    from rv_edit.evidence import EvidenceSelector
+
+Crops = Mapping[int, tuple[Box, ...]]
+"""Index of a fact -> the parts of the picture that show it."""
+
+ANSWER_TEMPLATE = "The answer to question {question} about the image is {answer}."
+"""The value of an answer entry (paper 3.2)."""
+
+REASONING_KEYS = ("patch", "image", "both")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A codebook entry before its key is computed; ``box`` is the part of the picture, ``None`` the whole."""
+
+    kind: str
+    text: str
+    value: str
+    box: Box | None = None
+    fact: int | None = None
+
+
+class ReasonEdit(Editor):
+    """Stores edits as facts and puts those a question calls for before it.
+
+    Args:
+        embedding: φ of picture–text pairs; its VLM answers.
+        codebook: empty or loaded, of the key space of ``embedding``.
+        radii: makes keys, and measures their radii on augmented variants.
+        evidence: finds the crops that show a fact where the user gave none.
+        asking: how questions are scored and batched.
+        reasoning_keys: ``patch | image | both``: what a fact is paired with; without a crop always the picture.
+        answer_template: the sentence that states an answer, with ``{question}`` and ``{answer}``.
+        calibration_share: share of unrelated questions that ``gate=calibrated`` lets pass.
+
+    Raises:
+        ConfigError: an option out of range.
+    """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(undo=True)
+
+    def __init__(
+        self,
+        embedding: DualEmbedding,
+        codebook: Codebook,
+        radii: RadiusEstimator,
+        evidence: EvidenceSelector,
+        *,
+        asking: Asking | None = None,
+        reasoning_keys: str = "patch",
+        answer_template: str = ANSWER_TEMPLATE,
+        calibration_share: float = 0.01,
+    ) -> None:
+        super().__init__(embedding.vlm)
+        if reasoning_keys not in REASONING_KEYS:
+            raise ConfigError(f"editor.reasoning_keys={reasoning_keys}; give one of {', '.join(REASONING_KEYS)}")
+        _check_template(answer_template)
+        self.embedding = embedding
+        self.codebook = codebook
+        self.radii = radii
+        self.evidence = evidence
+        self.asking = asking or Asking()
+        self.reasoning_keys = reasoning_keys
+        self.answer_template = answer_template
+        self.calibration_share = calibration_share
+
+    @classmethod
+    def from_context(cls, context: EditorContext, **options: Any) -> ReasonEdit:
+        """Build for a run; ``options`` are those of ``conf/editor/reasonedit.yaml``.
+
+        Raises:
+            ConfigError: an option out of range, or no key space for this model.
+        """
+        from rv_edit.editors.reasonedit_options import build
+
+        return build(context, **options)
+
+    @property
+    def memory(self) -> Codebook:
+        """The codebook."""
+        return self.codebook
+
+    @property
+    def edit_ids(self) -> tuple[str, ...]:
+        """The edits in the codebook, in the order in which they were made."""
+        return tuple(self.codebook.edit_ids)
+
+    @property
+    def num_keys(self) -> int:
+        """Keys in the codebook, after merging."""
+        return len(self.codebook)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of keys, radii and values."""
+        return self.codebook.nbytes
+
+    def edit(self, edit: Edit) -> EditReceipt:
+        """Store ``edit``: an answer entry, and for each fact an entry for each of its crops.
+
+        Raises:
+            RecordError: the picture cannot be decoded, a crop lies outside it, the id is taken; nothing is stored.
+        """
+        started = time.perf_counter()
+        if edit.id in self.edit_ids:
+            raise RecordError(f"edit {edit.id}: already in the codebook; undo it first, or give it another id")
+        image = edit.image.open()
+        crops = self.crops(edit, image)
+        entries = self.entries(edit, crops)
+        measured = self._keys(edit, image, entries)
+        report = self.codebook.insert(
+            edit.id,
+            measured.keys,
+            [entry.value for entry in entries],
+            measured.radii,
+            [entry.kind for entry in entries],
+            [self._provenance(edit, entry) for entry in entries],
+        )
+        return EditReceipt(
+            edit.id,
+            keys_added=report.added,
+            keys_merged=report.merged,
+            bytes_added=report.bytes_added,
+            seconds=time.perf_counter() - started,
+            evidence=crops,
+            superseded=", ".join(dict.fromkeys(item.edit_id for item in report.superseded)) or None,
+        )
+
+    def crops(self, edit: Edit, image: Image.Image) -> Crops:
+        """The parts of the picture that show each fact: the user's, else those found (paper C, Patchification)."""
+        if self.reasoning_keys == "image":
+            return check_crops(edit.evidence, edit.reasoning, image.size, edit.id)
+        found = self.evidence(image, edit.reasoning, edit.evidence, edit.id)
+        return {index: fact.boxes for index, fact in enumerate(found.facts) if fact.boxes}
+
+    def entries(self, edit: Edit, crops: Crops) -> list[Entry]:
+        """The entries of an edit, in the order in which they are inserted (paper 3.2, Codebook Construction)."""
+        sentence = self.answer_template.format(question=edit.question, answer=edit.answer)
+        entries = [Entry("answer", edit.question, sentence)]
+        for index, fact in enumerate(edit.reasoning):
+            boxes: list[Box | None] = list(crops.get(index, ())) if self.reasoning_keys != "image" else []
+            if not boxes or self.reasoning_keys == "both":
+                boxes.append(None)
+            entries += [Entry("reasoning", fact, fact, box, index) for box in boxes]
+        return entries
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer each question, with the facts that its picture and words retrieve (paper 3.2, Inference)."""
+        if not len(self.codebook):
+            return answer_questions(self.vlm, questions, self.asking)
+        return answer_questions(
+            self.vlm, questions, self.asking, self._contexts, self.embedding.layer, self.embedding.pooling
+        )
+
+    def undo(self, edit_id: str) -> None:
+        """Forget an edit; the codebook is then that of the other edits in their order.
+
+        Raises:
+            RecordError: no such edit.
+        """
+        if edit_id not in self.edit_ids:
+            raise RecordError(f"edit {edit_id}: not in the codebook, so it cannot be undone")
+        self.codebook.undo(edit_id)
+
+    def calibrate(self, questions: Sequence[Question]) -> None:
+        """Set what ``gate=calibrated`` accepts from questions that no edit concerns; other gates need none."""
+        if self.codebook.retrieving.gate != "calibrated":
+            return
+        pictures = {question.image.sha: question.image for question in questions}
+        opened = {sha: picture.open() for sha, picture in pictures.items()}
+        queries = self.embedding.keys([opened[item.image.sha] for item in questions], [item.text for item in questions])
+        self.codebook.calibrate(queries, self.calibration_share)
+
+    def checksum(self) -> str:
+        """Hash of the codebook."""
+        return str(self.codebook.checksum())
+
+    def save(self, folder: Path) -> Path:
+        """Write ``codebook.safetensors``, ``codebook.jsonl`` and ``key_space.json`` to ``folder``."""
+        self.codebook.save(folder)
+        self.embedding.key_space.save(folder / "key_space.json")
+        return folder
+
+    def load(self, folder: Path) -> None:
+        """Take up a saved codebook; its settings of retrieval and merging are those of this run.
+
+        Raises:
+            ConfigError: unreadable, or its key space differs from that of this model and encoder.
+        """
+        options = {**vars(self.codebook.storing), **vars(self.codebook.retrieving)}
+        self.codebook = Codebook.load(folder, expect_fingerprint=self.embedding.fingerprint, **options)
+
+    def _contexts(self, questions: list[Question], pooled: Tensor) -> list[Context]:
+        """Retrieve once a question: whether it is in scope is not asked again while its answer is scored."""
+        queries = self.embedding.combine(pooled, [question.text for question in questions], exact=False)
+        return [
+            Context(
+                tuple(found.facts) if found.accepted else (),
+                tuple(found.distances),
+                bool(found.accepted),
+                float(found.threshold),
+            )
+            for found in self.codebook.retrieve(queries)
+        ]
+
+    def _keys(self, edit: Edit, image: Image.Image, entries: Sequence[Entry]) -> KeyRadii:
+        """Keys and radii. Only this edit's pictures share a batch, so its bytes do not depend on other edits."""
+        parts: dict[Box | None, Image.Image] = {}
+        for entry in entries:
+            if entry.box not in parts:
+                parts[entry.box] = image if entry.box is None else cut(image, entry.box)
+        items = [f"{edit.image.sha} {entry.box}" for entry in entries]
+        return self.radii([parts[entry.box] for entry in entries], [entry.text for entry in entries], items)
+
+    def _provenance(self, edit: Edit, entry: Entry) -> dict[str, Any]:
+        """Where an entry comes from, for people and for supersession; never part of a key."""
+        return {
+            "edit_id": edit.id,
+            "image": edit.image.sha,
+            "question": edit.question,
+            "answer": edit.answer,
+            "fact": entry.fact,
+            "box": None if entry.box is None else list(entry.box),
+        }
+
+
+def _check_template(template: str) -> None:
+    try:
+        text = template.format(question="q", answer="a")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"editor.answer_template: {template!r} does not format ({error})") from error
+    if "{question}" not in template or "{answer}" not in template:
+        raise ConfigError(f"editor.answer_template: {text!r} lacks {{question}} or {{answer}}")

@@ -1,0 +1,85 @@
+"""From the options of ``conf/editor/reasonedit.yaml`` to a :class:`ReasonEdit`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rv_edit.augment import ImageAugmenter, RadiusEstimator
+from rv_edit.codebook import Codebook
+from rv_edit.editors.reasonedit import ReasonEdit
+from rv_edit.embedding import DualEmbedding, KeySpace, TextEncoder, calibrate
+from rv_edit.errors import ConfigError
+from rv_edit.evidence import EvidenceSelector
+from rv_edit.vlm import resolve_checkpoint
+
+if TYPE_CHECKING:
+    from rv_edit.editors.base import EditorContext
+
+KEY_SPACE_FILE = "key_space.json"
+"""Written beside a codebook: what its keys are, for whoever goes on with it."""
+
+
+def build(
+    context: EditorContext,
+    *,
+    text_encoder: str,
+    key_space: str | Mapping[str, Any],
+    codebook: Mapping[str, Any] | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    augment: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> ReasonEdit:
+    """Build the editor for a run.
+
+    Args:
+        context: model, scoring, pictures of the data set, seed.
+        text_encoder: folder, ``package://`` address or hub id of a sentence encoder.
+        key_space: path of the artefact, or ``layer``, ``lam``, ``pooling`` and ``pairs`` to measure one here.
+        codebook: options of :class:`Codebook`.
+        evidence: options of :class:`EvidenceSelector`.
+        augment: ``variants``, ``tile_pool`` and the options of :class:`ImageAugmenter`.
+        options: of :class:`ReasonEdit` itself.
+
+    Raises:
+        ConfigError: an option unknown or out of range.
+    """
+    encoder = TextEncoder(text_encoder, device=context.vlm.device)
+    space = _key_space(context, encoder, key_space)
+    embedding = DualEmbedding(context.vlm, encoder, space)
+    drawing = dict(augment or {})
+    variants = drawing.pop("variants", 4)
+    tiles = drawing.pop("tile_pool", None) or [picture for picture, _ in context.sample]
+    try:
+        augmenter = ImageAugmenter(tile_pool=tiles, **drawing)
+        selector = EvidenceSelector(context.vlm, **(evidence or {}))
+        book = Codebook(embedding.dim, embedding.fingerprint, **(codebook or {}))
+        radii = RadiusEstimator(embedding, augmenter, variants, seed=context.seed)
+        return ReasonEdit(embedding, book, radii, selector, asking=context.asking, **options)
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        name = str(error).split()[-1]
+        raise ConfigError(f"editor: unknown option {name}; see conf/editor/reasonedit.yaml") from error
+
+
+def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mapping[str, Any]) -> KeySpace:
+    """The artefact, that of the codebook gone on with, or one measured on the data set's pictures."""
+    if isinstance(given, str):
+        return KeySpace.load(resolve_checkpoint(given))
+    kept = None if context.codebook is None else context.codebook / KEY_SPACE_FILE
+    if kept is not None and kept.is_file():
+        return KeySpace.load(kept)
+    unknown = set(given) - {"layer", "lam", "pooling", "pairs"}
+    if unknown or not {"layer", "lam"} <= set(given):
+        raise ConfigError(f"model.key_space={dict(given)}; give the path of a key space, or layer, lam, pooling, pairs")
+    pairs = int(given.get("pairs", 256))
+    return calibrate(
+        context.vlm,
+        encoder,
+        context.sample[:pairs],
+        layer=given["layer"],
+        lam=float(given["lam"]),
+        pooling=given.get("pooling", "mean"),
+        source="pictures and questions of the data set edited",
+    )

@@ -1,0 +1,8 @@
+"""The topology-balanced dual embedding: pooled vision block ⊕ frozen sentence encoder (paper 3.3)."""
+
+from rv_edit.embedding.calibrate import calibrate
+from rv_edit.embedding.dual import DualEmbedding
+from rv_edit.embedding.key_space import KeySpace
+from rv_edit.embedding.text import TextEncoder
+
+__all__ = ["DualEmbedding", "KeySpace", "TextEncoder", "calibrate"]

@@ -1,0 +1,11 @@
+"""The error a user sees as one line: something asked for cannot be done, and what to do instead."""
+
+from __future__ import annotations
+
+
+class ConfigError(ValueError):
+    """An option, a path or a checkpoint that cannot be used. The message is one line: what, where, what to do.
+
+    It stops a run before any work; bad records of a data set are another matter
+    (:class:`data_modules.records.RecordError`: skipped, counted, listed).
+    """

@@ -1,0 +1,1 @@
+"""The embedded world: scenes, knowledge, questions, renderer, training and shipped weights."""

@@ -1,0 +1,1 @@
+"""Drawing of the pocket world: palette, pen, the twenty kinds, and backgrounds."""

@@ -1,0 +1,152 @@
+"""The generality suites of the pocket data sets, with the generator's own ground truth.
+
+Everything is drawn anew from the edit's id, and every answer is derived anew from the new scene; an item whose
+answer came out otherwise than its suite demands is left out.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import combinations
+from random import Random
+
+from data_modules.qa_record import QARecord
+from data_modules.records import Edit, ImageRef, Question
+from rv_edit.pocket.compose import scene_with, true_answer, varied
+from rv_edit.pocket.describe import Description
+from rv_edit.pocket.draw import options_for
+from rv_edit.pocket.judge import Fact, Remark, Sighting, Statement
+from rv_edit.pocket.knowledge import status
+from rv_edit.pocket.queries import Query
+from rv_edit.pocket.questions import PocketQuestion, restored
+from rv_edit.pocket.render import render_png
+from rv_edit.pocket.scene import KINDS, Scene
+
+NOTHING = Description(frozenset())
+
+
+@lru_cache(maxsize=4096)
+def _image(scene: Scene) -> ImageRef:
+    return ImageRef.from_bytes(render_png(scene))
+
+
+class PocketSuites:
+    """Makes suites; see :class:`data_modules.suites.SuiteProvider`.
+
+    Args:
+        t_gen: rephrasings an edit.
+        i_gen: redrawn pictures an edit.
+        coe_gen: new pictures an edit that show the error-inducing facts.
+        contrast: pictures an edit where the same question has another answer.
+    """
+
+    def __init__(self, t_gen: int = 10, i_gen: int = 4, coe_gen: int = 3, contrast: int = 2) -> None:
+        self._t_gen, self._i_gen, self._coe_gen, self._contrast = t_gen, i_gen, coe_gen, contrast
+
+    def t_gen(self, edit: Edit, record: QARecord) -> list[Question]:
+        """The edited question in held-out wordings, on the same picture."""
+        asked, rng = _asked(record), Random(f"{edit.id}/t_gen")
+        texts: dict[str, None] = {}
+        for _ in range(20 * self._t_gen):
+            if len(texts) == self._t_gen:
+                break
+            text = asked.query.render(rng, held=True)
+            if text != edit.question:
+                texts[text] = None
+        return [
+            Question(f"{edit.id}/t{i}", edit.image, text, edit.choices, edit.target, "t_gen", edit.id)
+            for i, text in enumerate(texts)
+        ]
+
+    def i_gen(self, edit: Edit, record: QARecord) -> list[Question]:
+        """The edited question on the scene drawn anew, in other light."""
+        asked, rng = _asked(record), Random(f"{edit.id}/i_gen")
+        scenes = [varied(asked.scene, asked.query.description, rng) for _ in range(self._i_gen)]
+        return [_same(edit, scene, "i_gen", i) for i, scene in enumerate(scenes)]
+
+    def r_gen(self, edit: Edit, record: QARecord) -> list[Question]:
+        """A question on every non-empty subset of the facts, on a scene that shows them."""
+        asked, questions = _asked(record), []
+        n = len(asked.reasoning)
+        for subset in (part for size in range(1, n + 1) for part in combinations(range(n), size)):
+            rng = Random(f"{edit.id}/r_gen/{subset}")
+            item = self._about(asked, [asked.reasoning[i] for i in subset], rng)
+            if item is None:
+                continue
+            query, scene = item
+            answer = true_answer(query, scene)
+            if answer is None:
+                continue
+            also = tuple(thing.kind for thing in scene.things) if query.about in ("kind", "which") else ()
+            choices = options_for(query, answer, rng, also=also)
+            name = f"{edit.id}/r" + "".join(str(i) for i in subset)
+            questions.append(
+                Question(name, _image(scene), query.render(rng), choices, choices.index(answer), "r_gen", edit.id)
+            )
+        return questions
+
+    def coe_gen(self, edit: Edit, record: QARecord, error_chain: tuple[int, ...]) -> list[Question]:
+        """The edited question on new scenes that show the error-inducing facts and differ in all else."""
+        asked, rng = _asked(record), Random(f"{edit.id}/coe_gen")
+        unseen = asked.thing.hidden and any(isinstance(asked.reasoning[i], Sighting) for i in error_chain)
+        questions = []
+        for i in range(self._coe_gen):
+            scene = scene_with(asked.query.description, asked.thing.kind, rng, hidden=unseen)
+            if scene is not None and true_answer(asked.query, scene) == edit.answer:
+                questions.append(_same(edit, scene, "coe_gen", i))
+        return questions
+
+    def contrast(self, edit: Edit, record: QARecord) -> list[Question]:
+        """The edited question, word for word, where the thing it speaks of is of another, well-known kind."""
+        asked, rng = _asked(record), Random(f"{edit.id}/contrast")
+        if asked.query.about != "value" or asked.query.description.get("kind"):
+            return []
+        questions = []
+        known = [kind for kind in KINDS if kind != asked.thing.kind and status(kind, asked.relation) == "taught"]
+        for i in range(self._contrast):
+            scene = scene_with(asked.query.description, rng.choice(known), rng)
+            answer = true_answer(asked.query, scene) if scene else None
+            if scene is None or answer is None or answer == edit.answer:
+                continue
+            choices = options_for(asked.query, answer, rng, also=(edit.answer,))
+            name = f"{edit.id}/x{i}"
+            questions.append(
+                Question(name, _image(scene), edit.question, choices, choices.index(answer), "contrast", edit.id)
+            )
+        return questions
+
+    @staticmethod
+    def _about(asked: PocketQuestion, facts: list[Statement], rng: Random) -> tuple[Query, Scene] | None:
+        """A question that rests on these facts, never the edited one, and a scene that shows them."""
+        kind, relation = asked.thing.kind, asked.relation
+        fact = next((one for one in facts if isinstance(one, Fact)), None)
+        seen = next((one for one in facts if isinstance(one, Sighting)), None)
+        note = next((one for one in facts if isinstance(one, Remark)), None)
+        neighbour = (note.side, note.other) if note else None
+        description = seen.description if seen else NOTHING
+        if fact and asked.query.about == "which":
+            named = Description(frozenset({("kind", kind)}))
+            query = Query("value", description if seen else named, relation)
+        elif fact and (seen or note):
+            about = "texture" if seen and note else "colour" if seen else "row"
+            query = Query(about, NOTHING, relation, fact.value)
+        elif fact:
+            query = Query("which", NOTHING, relation, fact.value)
+        elif note:
+            slots = (seen.description.slots if seen else frozenset()) | {(note.side, note.other)}
+            query = Query("kind", Description(slots))
+        else:
+            query = Query("kind", description)
+        wanted = Description(description.slots | (query.description.slots if query.about != "which" else frozenset()))
+        scene = scene_with(wanted, kind, rng, neighbour=neighbour)
+        return (query, scene) if scene is not None and query != asked.query else None
+
+
+def _same(edit: Edit, scene: Scene, suite: str, index: int) -> Question:
+    name = f"{edit.id}/{suite[0]}{index}"
+    return Question(name, _image(scene), edit.question, edit.choices, edit.target, suite, edit.id)
+
+
+def _asked(record: QARecord) -> PocketQuestion:
+    data = record.extras["pocket"]
+    return restored(data, record.question, record.choices, record.answer, record.reasoning)

@@ -1,0 +1,82 @@
+"""``python -m rv_edit.pocket.training --stage language --out runs/pocket``: train a pocket VLM, stage by stage.
+
+Every stage writes ``<out>/<stage>/last.ckpt`` every few minutes and resumes from it when started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from rv_edit.pocket.tokenizer import build_tokenizer
+from rv_edit.pocket.training.build import Size, build_llava, build_processor
+from rv_edit.pocket.training.module import PocketTraining
+from rv_edit.pocket.training.stream import Lessons
+
+# stage: (steps, lessons a step, peak learning rate)
+PLAN = {"language": (4000, 16, 1e-3), "vision": (3000, 48, 1e-3), "joint": (5000, 16, 6e-4)}
+
+
+def main() -> None:
+    """Parse, build, fit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", choices=list(PLAN), required=True)
+    parser.add_argument("--out", type=Path, default=Path("outputs/pocket_training"))
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--lr", type=float)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--init", type=Path, nargs="*", default=[], help="checkpoints whose weights to start from")
+    parser.add_argument("--only", nargs="*", default=[], help="for the init after the first: names to take from it")
+    parser.add_argument("--imitate", type=float, default=0.3)
+    args = parser.parse_args()
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    steps, batch, lr = (given or planned for given, planned in zip((args.steps, args.batch, args.lr), PLAN[args.stage], strict=True))
+    tokenizer = build_tokenizer()
+    processor = build_processor(tokenizer)
+    module = PocketTraining(build_llava(tokenizer, Size(), args.seed), args.stage, lr, steps, imitate=args.imitate)
+    for index, path in enumerate(args.init):
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        if index:
+            state = {name: value for name, value in state.items() if any(part in name for part in args.only)}
+        missing = module.load_state_dict(state, strict=False)
+        print(f"{path}: {len(state)} tensors, unexpected {missing.unexpected_keys}")
+
+    def pixels_of(pictures: list[Image.Image]) -> Tensor:
+        return processor.image_processor(pictures, return_tensors="pt").pixel_values
+
+    folder = args.out / args.stage
+    last = folder / "last.ckpt"
+    start = torch.load(last, map_location="cpu", weights_only=True)["global_step"] if last.exists() else 0
+    stream = Lessons(
+        tokenizer, None if args.stage == "language" else pixels_of, batch, args.seed + 1, start, args.stage != "vision"
+    )
+    loader = DataLoader(stream, batch_size=None, num_workers=args.workers)
+    trainer = L.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        precision="bf16-mixed",
+        gradient_clip_val=1.0,
+        logger=CSVLogger(folder, name=None, version="log"),
+        callbacks=[
+            ModelCheckpoint(folder, filename="last", every_n_train_steps=100, save_top_k=1, enable_version_counter=False),
+            TQDMProgressBar(refresh_rate=20),
+        ],
+        log_every_n_steps=20,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The LightningModule that trains a pocket VLM in three stages.
+
+``language``: the decoder reads perfect pictures (:class:`Oracle`). ``vision``: tower and projector learn dense
+labels and to imitate the oracle's tokens. ``joint``: everything together, from pixels. Each stage is a fit of its own
+with a cosine schedule, checkpointed and resumable.
+"""
+
+from __future__ import annotations
+
+import math
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface, LlavaForConditionalGeneration
+
+from rv_edit.pocket.training.oracle import CLASSES, Oracle
+from rv_edit.pocket.training.packing import Packed
+
+
+def lean_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, **_: object
+) -> tuple[Tensor, None]:
+    """Attention with all of its arithmetic in bfloat16: on a CPU, its backward pass is the cheapest there is."""
+    with torch.autocast("cpu", enabled=False):
+        query, key, value = (part.to(torch.bfloat16) for part in (query * scaling, key, value))
+        scores = query @ key.transpose(-1, -2)
+        if attention_mask is not None:
+            scores = scores + attention_mask
+        mixed = torch.softmax(scores, dim=-1) @ value
+    return mixed.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("lean", lean_attention)
+
+
+class PocketTraining(L.LightningModule):
+    """Train ``model`` in one of the stages.
+
+    Args:
+        model: a LLaVA whose picture tokens are the 36 patches.
+        stage: ``language``, ``vision`` or ``joint``.
+        lr: peak learning rate.
+        total_steps: length of the cosine schedule.
+        imitate: weight of imitating the oracle's tokens in the joint stage.
+    """
+
+    def __init__(
+        self,
+        model: LlavaForConditionalGeneration,
+        stage: str,
+        lr: float,
+        total_steps: int,
+        warmup: int = 200,
+        imitate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.model, self.stage, self.imitate = model, stage, imitate
+        self.lr, self.total_steps, self.warmup = lr, total_steps, warmup
+        width = model.config.text_config.hidden_size
+        model.model.language_model.config._attn_implementation = "lean"
+        self.oracle = Oracle(width)
+        self.heads = nn.ModuleList(nn.Linear(model.config.vision_config.hidden_size, n) for n in CLASSES)
+
+    def look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels ``(B, 3, 72, 72)`` to tower features ``(B, 36, dv)`` and picture tokens ``(B, 36, d)``."""
+        seen = self.model.model.vision_tower(pixels).last_hidden_state[:, 1:]
+        return seen, self.model.model.multi_modal_projector(seen)
+
+    def read(self, packed: Packed, picture: Tensor) -> Tensor:
+        """Mean loss on the answers of packed lessons, given picture tokens ``(B, 36, d)``."""
+        core = self.model.model.language_model
+        embeds = core.embed_tokens(packed.ids)
+        at = packed.ids == self.model.config.image_token_index
+        embeds = embeds.masked_scatter(at.unsqueeze(-1), picture[packed.owner].to(embeds.dtype))
+        unseen = torch.zeros(packed.sees.shape, dtype=torch.bfloat16).masked_fill_(~packed.sees, -1e4)
+        hidden = core(
+            inputs_embeds=embeds, attention_mask=unseen[:, None], position_ids=packed.positions, use_cache=False
+        ).last_hidden_state
+        wanted = packed.labels[:, 1:] != -100
+        logits = self.model.lm_head(hidden[:, :-1][wanted])
+        losses = F.cross_entropy(logits.float(), packed.labels[:, 1:][wanted], reduction="none")
+        weights = packed.weights[:, 1:][wanted]
+        right = (logits.argmax(-1) == packed.labels[:, 1:][wanted]).float()
+        self.log("token_accuracy", right.mean(), prog_bar=True)
+        return (losses * weights).sum() / weights.sum()
+
+    def dense(self, seen: Tensor, labels: Tensor) -> Tensor:
+        """Loss of reading every patch's labels off the tower."""
+        total = seen.new_zeros(())
+        for i, head in enumerate(self.heads):
+            logits = head(seen).float()
+            total = total + F.cross_entropy(logits.flatten(0, 1), labels[..., i].flatten())
+            if i < 4:
+                on = labels[..., 0] != CLASSES[0] - 1
+                right = (logits.argmax(-1) == labels[..., i])[on].float().mean()
+                self.log(f"see/{i}", right, prog_bar=True)
+        return total / len(self.heads)
+
+    def training_step(self, batch: tuple[Packed | None, Tensor | None, Tensor], _: int) -> Tensor:
+        packed, pixels, labels = batch
+        if self.stage == "language":
+            assert packed is not None
+            loss = self.read(packed, self.oracle(labels))
+        else:
+            assert pixels is not None
+            seen, picture = self.look(pixels)
+            target = self.oracle(labels).detach()
+            loss = self.dense(seen, labels)
+            copy = F.mse_loss(picture.float(), target.float()) / target.float().var()
+            if self.stage == "vision":
+                loss = loss + copy
+            else:
+                assert packed is not None
+                loss = self.read(packed, picture) + self.imitate * (loss + copy)
+            self.log("copy", copy, prog_bar=True)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> dict[str, object]:
+        """AdamW with decay on matrices only, warm-up, cosine to a twentieth."""
+        decay = [p for p in self.parameters() if p.ndim > 1]
+        rest = [p for p in self.parameters() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.98))
+
+        def scale(step: int) -> float:
+            warm = min(1.0, (step + 1) / self.warmup)
+            return warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.total_steps))))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

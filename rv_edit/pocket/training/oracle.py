@@ -1,0 +1,56 @@
+"""A picture as a perfect eye would encode it: the teacher of the vision tower.
+
+Every patch gets the sum of learned embeddings of what it shows: kind, colour, texture and size of its
+thing (or nothing), the place, the light and the patch's own position. The language model learns to read
+such pictures first; then the vision tower and the projector learn to produce them from pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rv_edit.pocket.scene import COLOURS, KINDS, LIGHTS, PLACES, SIZES, TEXTURES
+from rv_edit.pocket.training.lessons import View
+
+HIDDEN_KIND = len(KINDS)
+NOTHING_KIND = len(KINDS) + 1
+LABELS = ("kind", "colour", "texture", "size", "place", "light")
+CLASSES = (len(KINDS) + 2, len(COLOURS) + 1, len(TEXTURES) + 1, len(SIZES) + 1, len(PLACES), len(LIGHTS))
+SIDE = 6
+"""Patches a side: divisible by 1, 2 and 3, so that the cells of every crop align with patches."""
+
+
+def patch_labels(view: View) -> Tensor:
+    """What each patch of a view shows.
+
+    Returns:
+        ``(36, 6)`` class indices in the order of ``LABELS``, patches row by row.
+    """
+    scene = view.scene
+    place, light = PLACES.index(scene.place), LIGHTS.index(scene.light)
+    empty = [NOTHING_KIND, len(COLOURS), len(TEXTURES), len(SIZES), place, light]
+    cells = {}
+    for thing in view.things:
+        kind = HIDDEN_KIND if thing.hidden else KINDS.index(thing.kind)
+        looks = [COLOURS.index(thing.colour), TEXTURES.index(thing.texture), SIZES.index(thing.size)]
+        cells[thing.row - view.row, thing.col - view.col] = [kind, *looks, place, light]
+    return torch.tensor(
+        [cells.get((i * view.rows // SIDE, j * view.cols // SIDE), empty) for i in range(SIDE) for j in range(SIDE)]
+    )
+
+
+class Oracle(nn.Module):
+    """Labels ``(B, 36, 6)`` to picture tokens ``(B, 36, dim)``."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(n, dim) for n in CLASSES)
+        self.position = nn.Parameter(torch.randn(SIDE * SIDE, dim) * 0.3)
+        for table in self.tables:
+            nn.init.normal_(table.weight, std=0.3)
+
+    def forward(self, labels: Tensor) -> Tensor:
+        """Sum of the embeddings of a patch's labels and of its position."""
+        parts = [table(labels[..., i]) for i, table in enumerate(self.tables)]
+        return torch.stack(parts).sum(0) + self.position

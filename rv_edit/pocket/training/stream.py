@@ -1,0 +1,75 @@
+"""The endless stream of training batches; batch ``i`` depends on the seed and on ``i`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import IterableDataset
+from transformers import PreTrainedTokenizerFast
+
+from rv_edit.pocket.scene import GRID
+from rv_edit.pocket.training.lessons import View, lesson
+from rv_edit.pocket.training.oracle import patch_labels
+from rv_edit.pocket.training.packing import Packed, Speller, collate, flatten
+
+Batch = tuple[Packed | None, Tensor | None, Tensor]
+
+
+def picture_of(view: View) -> Image.Image:
+    """Render a view: the scene, cropped to the view's cells."""
+    from rv_edit.pocket.render import render
+
+    picture = render(view.scene)
+    cell = picture.width // GRID
+    box = (view.col * cell, view.row * cell, (view.col + view.cols) * cell, (view.row + view.rows) * cell)
+    return picture if (view.rows, view.cols) == (GRID, GRID) else picture.crop(box)
+
+
+class Lessons(IterableDataset[Batch]):
+    """Batches from step ``start`` on (so that a resumed run sees what it would have seen).
+
+    Args:
+        tokenizer: of the model in training.
+        pixels_of: pictures to ``(B, 3, 72, 72)``; ``None`` leaves pictures unrendered.
+        batch: lessons a batch.
+        seed: of the stream.
+        start: first batch.
+        words: whether to pack questions; without, only pictures and labels.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        pixels_of: Callable[[list[Image.Image]], Tensor] | None,
+        batch: int,
+        seed: int,
+        start: int = 0,
+        words: bool = True,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.tokenizer, self.pixels_of, self.batch, self.seed = tokenizer, pixels_of, batch, seed
+        self.start, self.words, self.rank, self.world = start, words, rank, world
+
+    def __iter__(self) -> Iterator[Batch]:
+        spell = Speller(self.tokenizer)
+        image_id = self.tokenizer.convert_tokens_to_ids("<image>")
+        info = torch.utils.data.get_worker_info()
+        step, stride = self.start + (info.id if info else 0), (info.num_workers if info else 1)
+        while True:
+            rngs = [Random(f"{self.seed}/{step}/{self.rank}/{row}") for row in range(self.batch)]
+            lessons = [lesson(rng) for rng in rngs]
+            labels = torch.stack([patch_labels(one.view) for one in lessons])
+            pixels = self.pixels_of([picture_of(one.view) for one in lessons]) if self.pixels_of else None
+            packed = None
+            if self.words:
+                ids = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
+                pairs = [(group, owner) for owner, one in enumerate(lessons) for group in one.groups]
+                flats = [flatten(group, spell, labels.shape[1], image_id, *ids) for group, _ in pairs]
+                packed = collate(flats, [owner for _, owner in pairs], self.tokenizer.pad_token_id)
+            yield packed, pixels, labels
+            step += stride

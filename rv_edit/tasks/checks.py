@@ -1,0 +1,113 @@
+"""Checks of options before any work, each one line."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from rv_edit.errors import ConfigError
+
+PROTOCOLS = ("accumulate", "single")
+NORMALIZE = ("sum", "mean", "first_token")
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """The options of ``task=edit`` that need a check, checked.
+
+    Attributes:
+        edits: errors to correct; fewer where fewer are found.
+        loc: locality questions; ``similar_share`` of them resemble an edit.
+        codebook: a saved codebook to go on with.
+        resume: a checkpoint to go on from.
+        output: an existing, writable folder.
+    """
+
+    edits: int
+    loc: int
+    similar_share: float
+    protocol: str
+    codebook: Path | None
+    resume: Path | None
+    output: Path
+    seed: int
+
+
+def check_options(cfg: DictConfig) -> EditOptions:
+    """Check everything that can be checked without loading anything.
+
+    Raises:
+        ConfigError: the first option that cannot be used.
+    """
+    edits = _whole("dataset.edits", cfg.dataset.edits)
+    random = _whole("dataset.loc_random", cfg.dataset.loc_random)
+    similar = _whole("dataset.loc_similar", cfg.dataset.loc_similar)
+    _one_of("protocol", cfg.protocol, PROTOCOLS)
+    _one_of("scoring.normalize", cfg.scoring.normalize, NORMALIZE)
+    for name in ("batch_size", "image_batch_size"):
+        _whole(f"scoring.{name}", cfg.scoring[name], least=1)
+    output = _writable(Path(cfg.output))
+    codebook = None if cfg.codebook is None else _codebook(str(cfg.codebook))
+    if edits == 0 and codebook is None:
+        raise ConfigError("dataset.edits=0 leaves nothing to do; give a number, or codebook=<folder> to evaluate one")
+    if cfg.resume is not None and cfg.protocol == "single":
+        raise ConfigError("resume goes on with protocol=accumulate alone: single edits leave nothing to go on with")
+    return EditOptions(
+        edits=edits,
+        loc=random + similar,
+        similar_share=similar / (random + similar) if random + similar else 0.0,
+        protocol=str(cfg.protocol),
+        codebook=codebook,
+        resume=None if cfg.resume is None else _checkpoint(str(cfg.resume), output),
+        output=output,
+        seed=_whole("seed", cfg.seed),
+    )
+
+
+def _whole(name: str, value: Any, least: int = 0) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name}={value}: give a whole number of at least {least}")
+    return value
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}={value}: give one of {', '.join(allowed)}")
+
+
+def _writable(folder: Path) -> Path:
+    """Writing a file is the only test that counts: permissions say nothing of full or read-only disks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-") as probe:
+            probe.write(b"x" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another folder with hydra.run.dir="
+        ) from error
+    return folder
+
+
+def _codebook(path: str) -> Path:
+    folder = Path(path).expanduser()
+    folder = folder.parent if folder.suffix in (".safetensors", ".jsonl") else folder
+    if not folder.is_dir():
+        raise ConfigError(f"codebook={path}: no such folder")
+    if not any(folder.glob("*.safetensors")):
+        raise ConfigError(f"codebook={path}: no codebook in it; give the codebook folder of an earlier run")
+    return folder
+
+
+def _checkpoint(name: str, output: Path) -> Path:
+    path = output / "checkpoints" / "last.ckpt" if name == "last" else Path(name).expanduser()
+    if not path.is_file():
+        hint = "give the interrupted run's hydra.run.dir" if name == "last" else "give a .ckpt file, or resume=last"
+        raise ConfigError(f"resume={name}: no checkpoint {path}; {hint}")
+    return path

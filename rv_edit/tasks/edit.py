@@ -1,0 +1,250 @@
+"""``task=edit``: a model's errors are corrected one by one; everything is asked before and after."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from data_modules.records import Edit, EditReceipt, Question
+from rv_edit.editors.answering import Asking, is_right
+from rv_edit.editors.base import Editor, EditorContext
+from rv_edit.editors.module import Asked, EditorModule, SingleEditModule
+from rv_edit.editors.strategy import leave
+from rv_edit.editors.unedited import Unedited
+from rv_edit.errors import ConfigError
+from rv_edit.tasks.checks import EditOptions, check_options
+from rv_edit.tasks.preparing import Plan, Scoring, prepare, sample_pictures
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+    from data_modules.bundle import DataBundle
+    from rv_edit.report import RunResult
+    from rv_edit.vlm import VLM
+
+log = logging.getLogger(__name__)
+
+RECEIPTS = "receipts.json"
+"""Beside a codebook: what each of its edits stored and what it cost."""
+
+
+def run(cfg: DictConfig) -> RunResult | None:
+    """Run the task; the files go to ``cfg.output``.
+
+    Returns:
+        What the files were made from; ``None`` on other ranks than the first.
+
+    Raises:
+        ConfigError, RecordError: an option or the data set cannot be used.
+    """
+    options = check_options(cfg)
+    from lightning import seed_everything
+
+    from rv_edit.tasks.training import build_trainer
+
+    clock = Clock()
+    trainer = build_trainer(cfg, options.output)
+    seed_everything(options.seed, workers=True, verbose=False)
+    with clock("loading"):
+        data: DataBundle = instantiate(cfg.dataset.source, _convert_="all")
+        read = f"{data.name}: {len(data.records)} records" if data.report is None else data.report.summary()
+        log.info("%s", read)
+        vlm: VLM = instantiate(cfg.model.vlm, device=_device(trainer), _convert_="all")
+        asking = Asking(**OmegaConf.to_container(cfg.scoring, resolve=True))  # type: ignore[arg-type]
+        editor = _editor(cfg, data, vlm, asking, options)
+    with clock("mining and suites"):
+        scoring = Scoring(
+            asking.normalize,
+            asking.batch_size,
+            None if cfg.cache is None else Path(cfg.cache).expanduser(),
+            float(cfg.model.rounding),
+            cfg.dataset.mine_limit,
+            options.seed,
+        )
+        plan = prepare(data, vlm, editor, options, scoring)
+        editor.calibrate(plan.unrelated[: cfg.dataset.calibration])
+    logger = instantiate(cfg.logger, _convert_="all")
+    if logger is not None:
+        trainer.logger = logger
+        logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
+    before, module = _edit_and_ask(trainer, editor, plan, options, asking, clock)
+    return _report(cfg, options, trainer, editor, plan, before, module, clock)
+
+
+class Clock:
+    """Seconds by part of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        """Add the time of a block to ``part``."""
+        started = time.perf_counter()
+        yield
+        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
+
+
+def _device(trainer: Trainer) -> str:
+    """The device of this rank, which Lightning knows before it has started the others."""
+    device: Any = trainer.strategy.root_device
+    return str(device)
+
+
+def _editor(cfg: DictConfig, data: DataBundle, vlm: VLM, asking: Asking, options: EditOptions) -> Editor:
+    context = EditorContext(
+        vlm=vlm,
+        asking=asking,
+        sample=sample_pictures(data.records, int(cfg.dataset.sample), options.seed),
+        seed=options.seed,
+        codebook=options.codebook,
+    )
+    settings = {str(name): value for name, value in cfg.editor.items() if name != "name"}
+    editor: Editor = instantiate(settings, context, _convert_="all")
+    if options.codebook is not None:
+        editor.load(options.codebook)
+        log.info("codebook: %d edits, %d keys", len(editor.edit_ids), editor.num_keys)
+    if options.protocol == "single" and editor.capabilities.edits and not editor.capabilities.undo:
+        raise ConfigError(f"protocol=single undoes every edit, but editor={cfg.editor.name} cannot undo")
+    return editor
+
+
+def _edit_and_ask(
+    trainer: Trainer, editor: Editor, plan: Plan, options: EditOptions, asking: Asking, clock: Clock
+) -> tuple[list[Asked], EditorModule]:
+    """Ask the unedited model, edit, ask the edited one."""
+    from data_modules.stream import EditStreamDataModule
+
+    stream = plan.stream if editor.capabilities.edits else ()
+    step = 2 * asking.batch_size
+    feed = EditStreamDataModule(stream, dict(plan.questions), batch_size=step, seed=options.seed)
+    unedited = EditorModule(Unedited(editor.vlm, asking), prefix="before")
+    with clock("asking before"):
+        trainer.test(unedited, datamodule=feed, verbose=False)
+    _check_unedited(unedited.asked, plan)
+    single = options.protocol == "single" and bool(stream)
+    module = SingleEditModule(editor, _deal(plan, stream), step) if single else EditorModule(editor)
+    if stream:
+        checkpoint = None if options.resume is None else str(options.resume)
+        with clock("editing"):
+            trainer.fit(module, datamodule=feed, ckpt_path=checkpoint)
+    if not single:
+        with clock("asking after"):
+            trainer.test(module, datamodule=feed, verbose=False)
+    return unedited.asked, module
+
+
+def _deal(plan: Plan, stream: Sequence[Edit]) -> dict[str, list[Question]]:
+    """``protocol=single``: each edit's own questions, and the Loc questions dealt out, each asked after one edit."""
+    dealt: dict[str, list[Question]] = {edit.id: [] for edit in stream}
+    shared: list[Question] = []
+    for questions in plan.questions.values():
+        for question in questions:
+            if question.edit_id in dealt:
+                dealt[str(question.edit_id)].append(question)
+            elif question.edit_id is None:
+                shared.append(question)
+    for index, question in enumerate(shared):
+        dealt[stream[index % len(stream)].id].append(question)
+    return dealt
+
+
+def _check_unedited(asked: Sequence[Asked], plan: Plan) -> None:
+    """Acc 0.00 and Loc 1.00 by construction: a free check of everything between mining and here (method, Prediction).
+
+    Raises:
+        RuntimeError: a mined error is answered right, or a Loc question wrong: the two paths disagree.
+    """
+    wrong = [
+        question
+        for question, answer in asked
+        if (question.suite == "loc" and not is_right(question, answer))
+        or (question.suite == "acc" and question.edit_id in plan.mined and is_right(question, answer))
+    ]
+    if wrong:
+        raise RuntimeError(
+            f"the unedited model answers {len(wrong)} questions otherwise than when it was mined, e.g. "
+            f"{wrong[0].suite} {wrong[0].id}: Acc is not 0.00 or Loc not 1.00; delete the cache, or report this"
+        )
+
+
+def _report(
+    cfg: DictConfig,
+    options: EditOptions,
+    trainer: Trainer,
+    editor: Editor,
+    plan: Plan,
+    before: Sequence[Asked],
+    module: EditorModule,
+    clock: Clock,
+) -> RunResult | None:
+    """Write the output folder and say what is in it; on the first rank alone."""
+    leave()
+    if not trainer.is_global_zero:
+        return None
+    from rv_edit.report import RunResult, Skipped, print_paths, print_table, write_run
+    from rv_edit.report.wandb_log import log_run
+
+    refused = {name for name, _ in module.refused}
+    receipts = {receipt.edit_id: receipt for receipt in [*_saved_receipts(options.codebook), *module.receipts]}
+    edits = [edit for edit in plan.edits if edit.id not in refused]
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    result = RunResult(
+        config={str(name): value for name, value in config.items()},
+        seed=options.seed,
+        edits=edits,
+        receipts=[receipts[edit.id] for edit in edits if edit.id in receipts],
+        before=[pair for pair in before if pair[0].edit_id not in refused],
+        after=[pair for pair in module.asked if pair[0].edit_id not in refused],
+        codebook=_codebook_summary(editor) if options.protocol == "accumulate" else {},
+        timings=clock.seconds,
+        skipped=[Skipped(name, why) for name, why in (*plan.skipped, *module.refused)],
+        error_counts=plan.counts,
+    )
+    folder: Path | None = None
+    if options.protocol == "accumulate":
+        folder = editor.save(options.output / "codebook")
+        if folder is not None:
+            _write_receipts(folder, [receipts[name] for name in editor.edit_ids if name in receipts])
+    paths = write_run(options.output, result)
+    log_run(trainer.logger, result, folder)
+    print_table(result)
+    print_paths([*paths.values(), *([] if folder is None else [folder])])
+    return result
+
+
+def _codebook_summary(editor: Editor) -> dict[str, Any]:
+    if editor.memory is None:
+        return {}
+    return {"keys": editor.num_keys, "nbytes": editor.nbytes, "checksum": editor.checksum()}
+
+
+def _write_receipts(folder: Path, receipts: Sequence[EditReceipt]) -> None:
+    temporary = folder / f".{RECEIPTS}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps([asdict(receipt) for receipt in receipts], ensure_ascii=True, indent=1))
+    os.replace(temporary, folder / RECEIPTS)
+
+
+def _saved_receipts(folder: Path | None) -> list[EditReceipt]:
+    """The receipts of the edits gone on with; a codebook from elsewhere may come without."""
+    if folder is None or not (folder / RECEIPTS).is_file():
+        return []
+    try:
+        rows = json.loads((folder / RECEIPTS).read_text())
+        for row in rows:
+            row["evidence"] = {int(fact): tuple(map(tuple, boxes)) for fact, boxes in row["evidence"].items()}
+            row["notes"] = tuple(row["notes"])
+        return [EditReceipt(**row) for row in rows]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"{folder / RECEIPTS}: damaged ({error}); delete it to go on without") from error

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from rv_edit.codebook import search
+from rv_edit.codebook.search import distances, nearest
+
+
+def by_numpy(queries, keys, k, scales=None):
+    d = np.sqrt(((queries.double().numpy()[:, None] - keys.double().numpy()[None]) ** 2).sum(-1))
+    d = d if scales is None else d / scales.double().numpy()
+    order = np.argsort(d, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(d, order, 1), order
+
+
+@pytest.mark.parametrize("n", [1, 3, 40, 300, 1500])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_nearest_is_brute_force(n, scaled):
+    generator = torch.Generator().manual_seed(n)
+    keys, queries = torch.randn(n, 24, generator=generator).half(), torch.randn(50, 24, generator=generator)
+    scales = torch.rand(n, generator=generator) + 0.5 if scaled else None
+    d, index = nearest(queries, keys, 5, scales)
+    expected, order = by_numpy(queries, keys.float(), 5, scales)
+    assert np.array_equal(index.numpy(), order)
+    np.testing.assert_allclose(d.numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [100, 700])
+def test_a_query_fares_the_same_alone_and_in_any_batch(n):
+    generator = torch.Generator().manual_seed(1)
+    keys = (torch.randn(n, 200, generator=generator) * 1e-3 + 5).half()  # far from 0: cancellation at its worst
+    queries = torch.randn(64, 200, generator=generator) * 1e-3 + 5
+    d, index = nearest(queries, keys, 5)
+    for rows in (slice(0, 1), slice(3, 10), slice(10, 64)):
+        part, where = nearest(queries[rows], keys, 5)
+        assert torch.equal(part, d[rows])
+        assert torch.equal(where, index[rows])
+
+
+def test_preselection_and_full_search_agree_bit_for_bit(monkeypatch):
+    generator = torch.Generator().manual_seed(2)
+    keys = torch.randn(600, 33, generator=generator).half()
+    queries = torch.cat([torch.randn(20, 33, generator=generator), keys[:20].float()])
+    quick = nearest(queries, keys, 7)
+    monkeypatch.setattr(search, "DIRECT_KEYS", 10_000)
+    for left, right in zip(quick, nearest(queries, keys, 7), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_equal_keys_come_in_the_order_of_their_index_however_many():
+    keys = torch.zeros(400, 8).half()
+    keys[:100] = 1
+    _, index = nearest(torch.zeros(1, 8), keys, 5)
+    assert index.tolist() == [[100, 101, 102, 103, 104]]
+
+
+def test_blocks_do_not_show(monkeypatch):
+    generator = torch.Generator().manual_seed(3)
+    keys, queries = torch.randn(500, 10, generator=generator).half(), torch.randn(30, 10, generator=generator)
+    whole = nearest(queries, keys, 4)
+    monkeypatch.setattr(search, "BLOCK", 777)
+    for left, right in zip(whole, nearest(queries, keys, 4), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_distances_are_symmetric_and_ignore_autocast():
+    generator = torch.Generator().manual_seed(4)
+    a, b = torch.randn(5, 129, generator=generator), torch.randn(7, 129, generator=generator)
+    d = distances(a, b)
+    assert torch.equal(d, distances(b, a).T)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(distances(a, b), d)
+        assert torch.equal(nearest(a, b, 3)[0], d.sort(1).values[:, :3])
+
+
+def test_no_queries_give_no_rows():
+    assert nearest(torch.zeros(0, 4), torch.randn(500, 4), 5)[0].shape == (0, 5)
+    assert nearest(torch.zeros(0, 4), torch.randn(5, 4), 9)[1].shape == (0, 5)

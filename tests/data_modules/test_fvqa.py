@@ -1,0 +1,180 @@
+"""The FVQA reader: the release's layout, facts as sentences, derived choices, extension fields."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_modules.fvqa import fact_sentence, read_fvqa
+from data_modules.fvqa_choices import ChoiceRule, OpenQuestion, relation_of
+from data_modules.qa_record import ReadReport
+from data_modules.records import RecordError
+from data_modules.text import answer_key
+
+REALPACK = Path(__file__).resolve().parents[2].parent / "shared" / "realpack"
+ANSWERS = ["cat", "dog", "cow", "hen", "pig", "owl"]
+PICTURES = ["a.jpg", "b.jpg", "c.png", "d.jpg", "e.jpg", "f.JPEG"]
+
+
+def entry(index: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "fact_surface": f"[[{ANSWERS[index]}]] is a kind of [[animal]]", "ans_source": "image",
+        "answer": ANSWERS[index], "question": "Which animal is it?", "img_file": PICTURES[index],
+        "visual_concept": "obj", "kb_source": "conceptnet", "fact": [f"conceptnet/e/{index}"],
+        "question_id": str(index),
+    } | changes  # fmt: skip
+
+
+def table(**changes: Any) -> dict[str, Any]:
+    """Six questions; ``changes`` to the first."""
+    return {str(index): entry(index, **(changes if index == 0 else {})) for index in range(6)}
+
+
+def test_a_record_field_by_field(fvqa: Callable[..., Path]) -> None:
+    report = ReadReport()
+    records = read_fvqa(fvqa(table()), report=report)
+    assert [record.id for record in records] == list("012345")
+    first = records[0]
+    assert first.reasoning == ("Cat is a kind of animal.",)
+    assert first.answer == "cat"
+    assert len(set(first.choices)) == 4
+    assert set(first.choices) <= set(ANSWERS)
+    assert first.extras["kb_source"] == "conceptnet"
+    assert first.extras["fact"] == ["conceptnet/e/0"]
+    assert records[5].image.open().size == (8, 6)
+    assert (report.kept, report.counts["derived_choices"]) == (6, 6)
+
+
+def test_extension_fields(fvqa: Callable[..., Path]) -> None:
+    extended = table(
+        choices=["ox", "cat", "Ox"], visual_link=["the thing on the left is a cat"], rationale="cats are animals"
+    )
+    first = read_fvqa(fvqa(extended))[0]
+    assert first.choices == ("ox", "cat")
+    link, fact = "The thing on the left is a cat.", "Cat is a kind of animal."
+    assert first.reasoning == (link, "Cats are animals.", fact)
+    extended["0"]["rationale"] = ["cat is a kind of animal", "so it moves"]
+    assert read_fvqa(fvqa(extended))[0].reasoning == (link, fact, "So it moves.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"img_file": "g.jpg"}, "is missing"),
+        ({"img_file": "../../secret.jpg"}, "does not lie in"),
+        ({"answer": ""}, "'answer'"),
+        ({"choices": ["dog", "cow"]}, "not among the choices"),
+        ({"choices": ["cat", "CAT"]}, "1 distinct choice"),
+        ({"fact_surface": "(cat, animal)"}, "neither a sentence nor a triple"),
+        ({"question": None}, "'question'"),
+        ({"visual_link": [1]}, "'visual_link'"),
+    ],
+)
+def test_bad_records_are_skipped_and_listed(fvqa: Callable[..., Path], changes: dict[str, Any], said: str) -> None:
+    report = ReadReport()
+    assert [record.id for record in read_fvqa(fvqa(table(**changes)), report=report)] == list("12345")
+    ((name, reason),) = report.skipped
+    assert name == "0"
+    assert said in reason
+    assert "\n" not in reason
+
+
+def test_duplicate_id(fvqa: Callable[..., Path]) -> None:
+    one, other = json.dumps(entry(0)), json.dumps(entry(1))
+    report = ReadReport()
+    root = fvqa(f'{{"7": {one}, "7": {other}, "8": {other}}}')
+    records = read_fvqa(root, report=report)
+    assert [(r.id, r.answer) for r in records] == [("7", "cat"), ("8", "dog")]
+    assert [name for name, reason in report.skipped if "duplicate" in reason] == ["7"]
+
+
+def test_folds_by_picture_and_choices_do_not_depend_on_them(fvqa: Callable[..., Path]) -> None:
+    root = fvqa(table())
+    whole = {record.id: record.choices for record in read_fvqa(root)}
+    train, test = read_fvqa(root, "train"), read_fvqa(root, "test")
+    assert [record.id for record in train] == ["0", "1"]
+    assert [record.id for record in test] == ["2"]
+    assert all(whole[record.id] == record.choices for record in [*train, *test])
+    for subset, fold, said in [("val", 0, "all, train, test"), ("train", 3, "train_list_3")]:
+        with pytest.raises(RecordError, match=said):
+            read_fvqa(root, subset, fold)
+
+
+@pytest.mark.parametrize(
+    ("surface", "sentence"),
+    [
+        ("*Something you find on [[a pizza]] is [[cheese]]", "Something you find on a pizza is cheese."),
+        ("[[Wii]] is a kind of [[Gaming System]].", "Wii is a kind of Gaming System."),
+        ("(laptop,/r/RelatedTo,internet)", "Laptop is related to internet."),
+        ("(banjo,dbpedia/transnbhd,music instrument)", "Banjo belongs to the category of music instrument."),
+        ("(cow,/r/CapableOf,give milk, meat) dbpedia", "Cow can give milk, meat."),
+        ("(a,/r/MotivatedByGoal,b)", "A motivated by goal b."),
+    ],
+)
+def test_facts_as_sentences(surface: str, sentence: str) -> None:
+    assert fact_sentence(surface) == sentence
+
+
+def open_question(name: str, image: str, answer: str, relation: str = "r", concept: str = "obj") -> OpenQuestion:
+    return OpenQuestion(name, image, answer, "image", concept, relation)
+
+
+def test_choice_rule_by_hand() -> None:
+    """Pool of relation r: cat, dog, cow, hen (on the same picture, so barred) and the article twin of cat."""
+    asked = open_question("q", "p", "a cat")
+    others = [open_question(str(i), "x", text) for i, text in enumerate(["Cats", "dog", "cow", "Dog", "Dog"])]
+    others += [open_question("near", "p", "hen"), open_question("far", "y", "ant", "s")]
+    rule = ChoiceRule([asked, *others])
+    choices, widened = rule.choices(asked)
+    assert sorted(choices) == ["Dog", "a cat", "ant", "cow"]  # the commonest spelling; ant only from the wider pool
+    assert widened
+    assert not ChoiceRule([asked, *others], distractors=2).choices(asked)[1]
+    assert ChoiceRule(reversed([asked, *others])).choices(asked) == (choices, widened)
+    seeds = {ChoiceRule([asked, *others], seed=seed).choices(asked)[0] for seed in range(8)}
+    assert len(seeds) > 1
+
+
+def test_binary_answers_get_their_opposite() -> None:
+    asked = open_question("q", "p", "Yes")
+    choices, _ = ChoiceRule([asked, open_question("o", "x", "cat")]).choices(asked)
+    assert sorted(choices) == ["No", "Yes"]
+
+
+@pytest.mark.skipif(not REALPACK.is_dir(), reason="the real samples are not here")
+def test_real_records() -> None:
+    report = ReadReport()
+    records = read_fvqa(REALPACK / "fvqa", report=report, check_images=True)
+    assert len(records) == 26
+    assert not report.skipped
+    assert report.counts["verbalised_triples"] == 2
+    assert len({record.image.sha for record in records}) == 14
+    assert {r.id for r in read_fvqa(REALPACK, "train")} | {r.id for r in read_fvqa(REALPACK, "test")} == {
+        record.id for record in records
+    }
+    assert not any("[[" in fact or fact.startswith("(") for record in records for fact in record.reasoning)
+
+
+@pytest.mark.skipif(not REALPACK.is_dir(), reason="the real samples are not here")
+def test_choices_of_all_real_questions() -> None:
+    raw = json.loads((REALPACK / "text_only/fvqa_all_qs_dict_release_full.json").read_text())
+    questions = [
+        OpenQuestion(
+            key, row["img_file"], row["answer"], row["ans_source"], row["visual_concept"],
+            relation_of(row["fact_surface"], row["kb_source"]),
+        )
+        for key, row in raw.items()
+    ]  # fmt: skip
+    rule = ChoiceRule(questions)
+    widened = 0
+    for question in questions:
+        choices, wide = rule.choices(question)
+        widened += wide
+        assert len({answer_key(choice) for choice in choices}) == (
+            2 if answer_key(question.answer) in ("yes", "no") else 4
+        )
+        assert " ".join(question.answer.split()) in choices
+    assert widened < 400  # 191 by the triples' own relations; by their wording a few more

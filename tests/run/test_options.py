@@ -1,0 +1,107 @@
+"""Bad options: one line, exit status 2, before any work."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from rv_edit.cli import conf_dir, one_line
+from rv_edit.errors import ConfigError
+from rv_edit.loggers import choose_mode
+from rv_edit.tasks.checks import check_options
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("dataset.edits=-1", "dataset.edits"),
+        ("dataset.edits=many", "dataset.edits"),
+        ("dataset.edits=0", "codebook="),
+        ("protocol=both", "accumulate, single"),
+        ("scoring.normalize=max", "scoring.normalize"),
+        ("scoring.batch_size=0", "scoring.batch_size"),
+        ("codebook=/nowhere", "codebook=/nowhere"),
+        ("resume=last", "resume=last"),
+        ("seed=-3", "seed"),
+    ],
+)
+def test_options_are_checked(composed: Callable[..., DictConfig], option: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace(".", r"\.")) as caught:
+        check_options(composed(option))
+    assert "\n" not in str(caught.value)
+
+
+def test_output_must_be_a_folder_that_can_be_written(composed: Callable[..., DictConfig], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir"):
+        check_options(composed(out="file/out"))
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dataset.edits=-1"], "dataset.edits=-1"),
+        (["editor=nothing"], "Available options in 'editor': reasonedit, unedited"),
+        (["model=nothing"], "Available options in 'model'"),
+        (["dataset=nothing"], "Available options in 'dataset'"),
+        (["dataset.edit=3"], "dataset.edit"),
+        (["dataset.edits={"], "no viable alternative"),
+        (["trainer.colour=3"], "colour"),
+        (["hydra.run.dir=/proc/nothing/here"], "/proc/nothing"),
+    ],
+)
+def test_mistakes_are_one_line(command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:
+    place = [] if arguments[0].startswith("hydra.run.dir") else [f"hydra.run.dir={tmp_path}"]
+    done = command(*arguments, *place, tiny=False)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ") and said in done.stderr
+
+
+def test_help_teaches_quickly(command: Command) -> None:
+    started = time.perf_counter()
+    done = command("--help", tiny=False)
+    assert time.perf_counter() - started < 15  # 5 s on a free machine
+    for word in ("reasonedit", "unedited", "pocket_llava", "pocket_aokvqa", "python run.py", "codebook=", "protocol="):
+        assert word in done.stdout
+
+
+def test_configuration_is_shown_without_running(command: Command) -> None:
+    done = command("--cfg", "job", "debug=smoke", tiny=False)
+    assert done.returncode == 0 and "edits: 8" in done.stdout and "_target_: rv_edit.loggers.none" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "path", sorted(conf_dir().glob("[!h]*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}"
+)
+def test_every_shipped_option_composes(composed: Callable[..., DictConfig], path: Path) -> None:
+    group = path.parent.name
+    more = [f"+{group}={path.stem}"] if group in ("debug", "experiment") else [f"{group}={path.stem}"]
+    assert composed(*[item.lstrip("+") for item in more]).task.name == "edit"
+
+
+def test_faults_of_the_program_are_not_hidden() -> None:
+    assert one_line(RuntimeError("a bug")) is None and one_line(ValueError("a bug")) is None
+    assert one_line(ConfigError("said\nso")) == "said so"
+
+
+def test_wandb_goes_offline_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_IDENTITY_TOKEN_FILE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    mode, why = choose_mode("auto")
+    assert mode == "offline" and "no API key" in why and "\n" not in why
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert choose_mode("auto") == ("disabled", "")
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    assert choose_mode("auto") == ("offline", "")
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
+    monkeypatch.delenv("WANDB_MODE")
+    assert choose_mode("auto") == ("online", "")

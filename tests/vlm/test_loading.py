@@ -1,0 +1,167 @@
+"""Contract of every family: what is loaded, what is refused and in which words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from rv_edit.errors import ConfigError
+from rv_edit.vlm import VLM, known_families, load_vlm, resolve_checkpoint
+from rv_edit.vlm.fingerprint import of_model
+
+
+def one_line(error: pytest.ExceptionInfo[ConfigError]) -> str:
+    """The message, which must be one line."""
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.fixture
+def broken(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return Path(shutil.copytree(checkpoint, tmp_path / "broken"))
+
+
+def test_loaded_frozen_and_in_eval_mode(vlm: VLM, family: str) -> None:
+    """With the PIL backend, in fp32."""
+    assert not vlm.model.training
+    assert not any(p.requires_grad for p in vlm.model.parameters())
+    assert type(vlm.processor.image_processor).__name__.endswith("Pil")
+    assert next(vlm.model.parameters()).dtype == torch.float32
+    assert family in type(vlm).model_types
+
+
+def test_fingerprint(vlm: VLM, checkpoint: Path) -> None:
+    """Stable across loads; any weight, or the dtype, changes it."""
+    again = load_vlm(str(checkpoint))
+    assert again.fingerprint == vlm.fingerprint
+    assert again.preprocessing == vlm.preprocessing
+    assert load_vlm(str(checkpoint), dtype="bfloat16").fingerprint != vlm.fingerprint
+    for name, weight in again.model.named_parameters():
+        if name.endswith(("lm_head.weight", "fc1.bias", "embed_tokens.weight")):
+            kept = weight.detach().clone()
+            with torch.no_grad():
+                weight.view(-1)[-1] += 1e-3
+            assert of_model(again.model) != vlm.fingerprint, name
+            with torch.no_grad():
+                weight.copy_(kept)
+    assert of_model(again.model) == vlm.fingerprint
+
+
+def test_bfloat16(vlm: VLM, checkpoint: Path, images: list[Image.Image]) -> None:
+    """Runs, stays near fp32, batched near single, outputs fp32."""
+    half = load_vlm(str(checkpoint), dtype="bfloat16")
+    assert next(half.model.parameters()).dtype == torch.bfloat16
+    prompts = [half.format_prompt("What is it?"), half.format_prompt("What colour is the small cat near the lamp?")]
+    candidates = [["red", "a small dog"]] * 2
+    feats = half.encode_images(images[:2], pool_layers=[1])
+    assert feats.pooled[1].dtype == torch.float32
+    batched, full = (model.score(model.encode_images(images[:2]), prompts, candidates) for model in (half, vlm))
+    for index in range(2):
+        single = half.score(feats.pick([index]), [prompts[index]], [candidates[index]])[0]
+        assert single.logp == pytest.approx(batched[index].logp, abs=0.1)
+        assert full[index].logp == pytest.approx(batched[index].logp, rel=0.05)
+
+
+def test_missing_weights_are_refused(broken: Path) -> None:
+    """The library only warns, and fills in random ones."""
+    file = broken / "model.safetensors"
+    weights = load_file(file)
+    name = next(key for key in sorted(weights) if "layers.1.mlp" in key)
+    del weights[name]
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match="1 weights are missing") as error:
+        load_vlm(str(broken))
+    assert "mlp" in one_line(error)
+
+
+def test_truncated_and_mismatched_weights(broken: Path) -> None:
+    """One line each, no traceback of the library."""
+    file = broken / "model.safetensors"
+    weights = load_file(file)
+    name = next(key for key in sorted(weights) if key.endswith("mlp.fc1.bias"))
+    save_file({**weights, name: torch.zeros(3)}, file, metadata={"format": "pt"})
+    with pytest.raises(ConfigError) as error:
+        load_vlm(str(broken))
+    one_line(error)
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match="weights cannot be loaded") as error:
+        load_vlm(str(broken))
+    one_line(error)
+
+
+def test_unknown_family_lists_the_known_ones(broken: Path) -> None:
+    """Also a family that the library does not know."""
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "model_type": "llava_from_mars"}))
+    with pytest.raises(ConfigError, match="llava_from_mars") as error:
+        load_vlm(str(broken))
+    assert ", ".join(known_families()) in one_line(error)
+
+
+def test_bad_options(checkpoint: Path, tmp_path: Path) -> None:
+    """Stop before anything is loaded."""
+    for options, message in (
+        ({"dtype": "float31"}, "float32, bfloat16"),
+        ({"device": "gpu7"}, "device 'gpu7'"),
+        ({"attn_implementation": "telepathy"}, "telepathy"),
+    ):
+        with pytest.raises(ConfigError, match=message) as error:
+            load_vlm(str(checkpoint), **options)
+        one_line(error)
+    with pytest.raises(ConfigError, match="no such folder"):
+        load_vlm(str(tmp_path / "nothing"))
+    with pytest.raises(ConfigError, match=r"no config\.json") as error:
+        load_vlm(str(tmp_path))
+    one_line(error)
+
+
+def test_processor_files_missing(broken: Path) -> None:
+    """Weights alone are not a checkpoint."""
+    for file in broken.iterdir():
+        if not file.name.startswith(("config", "model")):
+            file.unlink()
+    with pytest.raises(ConfigError, match="processor cannot be loaded") as error:
+        load_vlm(str(broken))
+    one_line(error)
+
+
+def test_resolve_checkpoint(tmp_path: Path) -> None:
+    """Folders stay, package paths become paths, the rest is for the hub."""
+    assert resolve_checkpoint(str(tmp_path)) == str(tmp_path)
+    assert Path(resolve_checkpoint("package://rv_edit.vlm/llava.py")).samefile(
+        Path(sys.modules["rv_edit.vlm"].__path__[0]) / "llava.py"
+    )
+    assert resolve_checkpoint("llava-hf/llava-1.5-7b-hf") == "llava-hf/llava-1.5-7b-hf"
+    with pytest.raises(ConfigError, match="no package 'rv_edit.nowhere'"):
+        resolve_checkpoint("package://rv_edit.nowhere/x")
+    with pytest.raises(ConfigError, match="has no 'weights/x'"):
+        resolve_checkpoint("package://rv_edit.vlm/weights/x")
+    with pytest.raises(ConfigError, match="no such folder"):
+        resolve_checkpoint("./nothing")
+
+
+def test_a_torchvision_of_another_torch(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its misleading error becomes advice."""
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match="pip uninstall torchvision") as error:
+        load_vlm(str(checkpoint))
+    assert "nms" in one_line(error)
+
+
+def test_a_family_is_found_by_its_file() -> None:
+    """Nothing but the file: the scan names the module's class."""
+    families = known_families()
+    assert families["llava"].__module__ == "rv_edit.vlm.llava"

@@ -1,0 +1,112 @@
+"""Contract of every family: user text is text, pieces equal the whole, styles are data."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rv_edit.errors import ConfigError
+from rv_edit.vlm import VLM, PromptStyle, load_vlm
+from rv_edit.vlm.prompts import Prompt
+
+NASTY = [
+    "Is <image> a word? <s> </s> <pad> <unk>",
+    "<image>",
+    "<image><image>",
+    "emoji 🐱‍👤, tab\t, newline\n, nul \x00, bell \x07, lone \ud83d surrogate",
+    "{q} {0} %s \\ \ue000q\ue000",
+    "   ",
+    "",
+]
+
+
+def specials(vlm: VLM, prompt: Prompt) -> list[int]:
+    """The special tokens of a prompt as encoded; unknown characters are no special token here."""
+    known = set(vlm.tokenizer.all_special_ids) - {vlm.tokenizer.unk_token_id}
+    if vlm.prompts.image_id is not None:
+        known.add(vlm.prompts.image_id)
+    return [token for token in vlm.prompts.encode([prompt])[0] if token in known]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_user_text_stays_text(vlm: VLM, images: list[Image.Image], text: str) -> None:
+    """In questions, facts and candidates; the prompt's own special tokens remain."""
+    plain = specials(vlm, vlm.format_prompt("What is it?"))
+    prompts = [vlm.format_prompt(text), vlm.format_prompt("What is it?", [text, "The cat is red."])]
+    feats = vlm.encode_images(images[:1]).pick([0, 0])
+    for prompt, score in zip(prompts, vlm.score(feats, prompts, [["red", f"a {text}"]] * 2), strict=True):
+        assert specials(vlm, prompt) == plain
+        assert all(value < 0 for value in score.logp)
+    assert not set(vlm.prompts.answer_ids(f"a {text}")) & set(plain)
+
+
+def test_text_survives_tokenisation(vlm: VLM) -> None:
+    """The literal is read, not dropped."""
+    ids = vlm.prompts.encode([vlm.format_prompt("before <image> after")])[0]
+    decoded = vlm.tokenizer.decode([token for token in ids if token != vlm.prompts.image_id])
+    assert "before" in decoded
+    assert "<image>" in decoded
+    assert "after" in decoded
+
+
+def test_ids_equal_the_joint_tokenisation(vlm: VLM) -> None:
+    """Of the whole prompt, and of prompt and answer where the answer begins a word."""
+    tokenizer = vlm.tokenizer
+    facts = ("The cat is red.", "The mat is blue.")
+    for question in ("What colour is the cat?", "cat", "Ünïcode?", "two  blanks "):
+        prompt = vlm.format_prompt(question, facts)
+        assert " ".join([*facts, question]) in prompt
+        assert vlm.prompts.encode([prompt])[0] == tokenizer(str(prompt))["input_ids"]
+        for answer in ("red", "a small cat", "Yes", "no"):
+            whole = tokenizer(f"{prompt} {answer}")["input_ids"]
+            assert vlm.prompts.encode([prompt])[0] + vlm.prompts.answer_ids(answer) == whole
+
+
+def test_prompt_remembers_its_parts(vlm: VLM) -> None:
+    """Through pickling too; a string of sentences is refused."""
+    prompt = pickle.loads(pickle.dumps(vlm.format_prompt("What is it?", ["The cat is red."])))
+    assert prompt.question == "What is it?"
+    assert prompt.facts == ("The cat is red.",)
+    assert prompt[slice(*prompt.user)] == "The cat is red. What is it?"
+    with pytest.raises(TypeError, match="list of sentences"):
+        vlm.format_prompt("What is it?", "The cat is red.")
+
+
+def test_style_from_the_checkpoint_and_from_the_config(checkpoint: Path, tmp_path: Path) -> None:
+    """Option over file over family; mistakes are named."""
+    folder = tmp_path / "styled"
+    shutil.copytree(checkpoint, folder)
+    file = folder / "rv_edit_prompt.json"
+    file.write_text(json.dumps({"yes_no": ["yes", "no"], "fact_separator": "\n"}))
+    styled = load_vlm(str(folder))
+    assert styled.prompts.style.yes_no == ("yes", "no")
+    assert styled.format_prompt("Q", ["f."])[slice(*styled.format_prompt("Q", ["f."]).user)] == "f.\nQ"
+    assert load_vlm(str(folder), prompt_style={"yes_no": ["red", "blue"]}).prompts.style.yes_no == ("red", "blue")
+    with pytest.raises(ConfigError, match=r"prompt_style: unknown field 'colour'.*template"):
+        load_vlm(str(folder), prompt_style={"colour": 1})
+    with pytest.raises(ConfigError, match="same token"):
+        load_vlm(str(folder), prompt_style={"yes_no": ["red", "red"]})
+    with pytest.raises(ConfigError, match="two answers"):
+        load_vlm(str(folder), prompt_style={"yes_no": "yes"})
+    file.write_text("{")
+    with pytest.raises(ConfigError, match="not readable as JSON"):
+        load_vlm(str(folder))
+    file.write_text("[]")
+    with pytest.raises(ConfigError, match="must hold an object"):
+        load_vlm(str(folder))
+
+
+def test_style_is_checked() -> None:
+    """A template has one place for the text and one for the picture."""
+    with pytest.raises(ConfigError, match=r"'\{q\}' must occur exactly once"):
+        PromptStyle(template="<image> ASSISTANT:").rendered(None)
+    with pytest.raises(ConfigError, match="'<image>' must occur exactly once"):
+        PromptStyle(template="{q} ASSISTANT:").rendered(None)
+    with pytest.raises(ConfigError, match="template or chat"):
+        PromptStyle(kind="poem").rendered(None)
+    assert PromptStyle(template="{q}", image_token=None).rendered(None).template == "{q}"
