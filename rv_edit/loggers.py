@@ -55,7 +55,6 @@ def wandb(
     try:
         import wandb as client
         from lightning.pytorch.loggers import WandbLogger
-        from lightning.pytorch.utilities import rank_zero_only
     except ImportError:
         log.info("W&B is not installed: nothing is logged to it (pip install wandb, or logger=csv)")
         return None
@@ -67,7 +66,7 @@ def wandb(
     Path(save_dir).mkdir(parents=True, exist_ok=True)
     settings: dict[str, Any] = {"project": project, **(options or {})}
     run = None
-    if rank_zero_only.rank == 0 and chosen == "online":
+    if os.environ.get("LOCAL_RANK", "0") == "0" and chosen == "online":
         try:
             run = client.init(
                 mode="online", dir=save_dir, settings=client.Settings(init_timeout=init_timeout), **settings

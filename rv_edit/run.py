@@ -47,7 +47,7 @@ def _refuse_parallel_sweeps(cfg: DictConfig) -> None:
 
 def _be_quiet() -> None:
     """What libraries say of their own loading drowns what a run says; other ranks would say everything twice."""
-    for name in ("sentence_transformers", "transformers", "lightning.pytorch", "lightning.fabric", "httpx"):
+    for name in ("sentence_transformers", "transformers", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.getLogger().setLevel(logging.ERROR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,13 +40,13 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@lru_cache
+@cache
 def modules() -> dict[str, Path]:
     """Every module of our packages, by name."""
     return {module_name(path): path for path in files(".py", under=PACKAGES)}
 
 
-@lru_cache
+@cache
 def imports(importer: str) -> tuple[Import, ...]:
     """Every import in a module's source, those within functions and for types alone included."""
     path = modules()[importer]

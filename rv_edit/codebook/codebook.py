@@ -114,7 +114,7 @@ class Codebook(nn.Module):
     def nbytes(self) -> int:
         """Bytes of keys, radii, counts and sentences (UTF-8); not of the sidecar that an undo needs."""
         tensors = sum(getattr(self, name).nbytes for name in codec.HOT)
-        return tensors + sum(len(text.encode()) for sentences in self.values for text in sentences)
+        return tensors + sum(self.ledger.value_bytes)
 
     @property
     def pairs(self) -> PairDistances:

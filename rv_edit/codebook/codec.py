@@ -216,8 +216,9 @@ def _ledger(
             ledger.append(entries, members[rows], radii[rows])
             ledger.placed += [record["placed"] for record in records]
         ledger.retired = {at: r["superseded_by"] for at, r in enumerate(sentences) if r["superseded_by"] is not None}
-        ledger.groups = [tuple(record["members"]) for record in keys]
-    except (KeyError, TypeError, RecordError) as error:
+        for record in keys:
+            ledger.add_key(tuple(record["members"]))
+    except (KeyError, TypeError, IndexError, RecordError) as error:
         raise ConfigError(f"codebook: its records are damaged ({error}); restore them from a copy") from error
     for position in range(len(ledger.entries)):
         if position not in ledger.retired:

@@ -57,7 +57,9 @@ def _supersede(book: Codebook, position: int) -> list[Superseded]:
         ledger.retire(other, entry.edit_id)
         gone.append(Superseded(ledger.entries[other].edit_id, ledger.entries[other].text))
         key = next(index for index, group in enumerate(ledger.groups) if other in group)
-        if not ledger.live(ledger.groups[key]):
+        if ledger.live(ledger.groups[key]):
+            ledger.set_key(key, ledger.groups[key])
+        else:
             _remove(book, key)
     return gone
 
@@ -90,7 +92,7 @@ def _place(book: Codebook, position: int) -> tuple[tuple[int, ...], Placed, bool
         book.keys = torch.cat([book.keys, key[None].to(book.keys.device)])
         book.radii = torch.cat([book.radii, radius[None].to(book.radii.device)])
         book.counts = torch.cat([book.counts, book.counts.new_ones(1)])
-        ledger.groups.append((position,))
+        ledger.add_key((position,))
         return ledger.groups[-1], "new", passed_over
     # The radius stays: radii that grew with their key would swallow ever more.
     group = (*ledger.groups[target], position)
@@ -100,7 +102,7 @@ def _place(book: Codebook, position: int) -> tuple[tuple[int, ...], Placed, bool
     keys[target], counts[target] = moved, len(group)
     book.pairs.move(target, _row(moved, keys), old_row)
     book.keys, book.counts = keys, counts
-    ledger.groups[target] = group
+    ledger.set_key(target, group)
     return group, condition, passed_over
 
 
@@ -110,7 +112,7 @@ def _remove(book: Codebook, key: int) -> None:
     book.keys, book.radii, book.counts = (
         torch.cat([tensor[:key], tensor[key + 1 :]]) for tensor in (book.keys, book.radii, book.counts)
     )
-    del book.ledger.groups[key]
+    book.ledger.remove_key(key)
     if pairs.drop(key, old_row):
         book.pairs = PairDistances.of(book.keys, pairs.exact_keys)
 

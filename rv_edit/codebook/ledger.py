@@ -25,7 +25,8 @@ class Ledger:
         entries: what was stated.
         members: (N, d) fp16, each entry's own key; ``radii`` (N,) fp32.
         placed: how each entry entered: ``new``, or the merge condition that held.
-        groups: for each key of the codebook the positions of its entries, its founder first.
+        groups: for each key of the codebook the positions of its entries, its founder first;
+            ``value_bytes`` the UTF-8 length of its sentences in force.
         retired: position of a superseded entry -> the edit that superseded it.
     """
 
@@ -35,6 +36,7 @@ class Ledger:
         self.radii = torch.zeros(0)
         self.placed: list[Placed] = []
         self.groups: list[tuple[int, ...]] = []
+        self.value_bytes: list[int] = []
         self.retired: dict[int, str] = {}
         self.edits: dict[str, range] = {}
         self._answers: dict[tuple[str, str], tuple[int, ...]] = {}
@@ -42,7 +44,8 @@ class Ledger:
     def copy(self) -> Ledger:
         """A copy that later insertions leave alone; entries and tensors are shared, since none changes in place."""
         other = Ledger(self.members.shape[1])
-        other.entries, other.placed, other.groups = list(self.entries), list(self.placed), list(self.groups)
+        other.entries, other.placed = list(self.entries), list(self.placed)
+        other.groups, other.value_bytes = list(self.groups), list(self.value_bytes)
         other.members, other.radii, other.retired = self.members, self.radii, dict(self.retired)
         other.edits, other._answers = dict(self.edits), dict(self._answers)
         return other
@@ -55,6 +58,22 @@ class Ledger:
         self.radii = torch.cat([self.radii, radii])
         self.edits[entries[0].edit_id] = span
         return span
+
+    def add_key(self, group: tuple[int, ...]) -> None:
+        """A new key stands for ``group``, last in order."""
+        self.groups.append(group)
+        self.value_bytes.append(self._value_bytes(group))
+
+    def set_key(self, key: int, group: tuple[int, ...]) -> None:
+        """A key stands for ``group`` from now on, or for other sentences of it."""
+        self.groups[key], self.value_bytes[key] = group, self._value_bytes(group)
+
+    def remove_key(self, key: int) -> None:
+        """A key is gone; later ones move up."""
+        del self.groups[key], self.value_bytes[key]
+
+    def _value_bytes(self, group: tuple[int, ...]) -> int:
+        return sum(len(text.encode()) for text in self.sentences(group).values())
 
     def stand_by(self, position: int) -> None:
         """An answer entry now holds: later ones on its image and question supersede it."""

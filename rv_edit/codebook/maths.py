@@ -33,9 +33,11 @@ def disc_overlap(distance: Floats, first: float | Floats, second: Floats) -> Flo
     )
     small, large = np.minimum(a, b), np.maximum(a, b)
     share = np.zeros_like(d)
-    inside = (d <= large - small) & (small > 0)
+    # Next to nothing apart counts as concentric: the formula below divides by the distance.
+    apart = np.maximum(large - small, 1e-12 * large)
+    inside = (d <= apart) & (small > 0)
     share[inside] = (small[inside] / large[inside]) ** 2
-    crossing = (d > large - small) & (d < large + small) & (small > 0)
+    crossing = (d > apart) & (d < large + small) & (small > 0)
     d, a, b = d[crossing], small[crossing], large[crossing]
     # The two circular segments; rounding can push a cosine just past 1 where the circles touch.
     cos_a = np.clip((d * d + a * a - b * b) / (2 * d * a), -1.0, 1.0)

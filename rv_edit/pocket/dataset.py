@@ -6,7 +6,6 @@ A data set is written once into a cache folder (``$RV_EDIT_CACHE``, else ``~/.ca
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from data_modules.bundle import DataBundle
 from data_modules.fvqa import read_fvqa
 from data_modules.qa_record import ReadReport
 from data_modules.records import RecordError
+from rv_edit.pocket.cache import cache_folder
 from rv_edit.pocket.judge import Fact
 from rv_edit.pocket.provider import PocketSuites
 from rv_edit.pocket.questions import PocketQuestion, make_question
@@ -29,11 +29,6 @@ _RELATION_IDS = {
     "use": "/r/UsedFor", "material": "/r/MadeOf", "location": "/r/AtLocation", "maker": "/r/CreatedBy", "part": "/r/HasA",
     "ability": "/r/CapableOf", "origin": "/r/ComesFrom", "symbol": "/r/SymbolOf", "user": "/r/UsedBy", "care": "/r/ReceivesAction",
 }  # fmt: skip
-
-
-def cache_folder() -> Path:
-    """Where data sets are written unless told otherwise."""
-    return Path(os.environ.get("RV_EDIT_CACHE") or Path.home() / ".cache" / "rv_edit")
 
 
 def load(name: str = "aokvqa", root: str | Path | None = None, split: str = "test", questions: int = 3000) -> DataBundle:

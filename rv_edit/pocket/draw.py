@@ -13,10 +13,12 @@ from rv_edit.pocket.tables import RELATIONS
 NOTHING = Description(frozenset())
 
 
-def value_query(scene: Scene, thing: Thing, relation: str, rng: Random, named: float = 0.2) -> Query:
+def value_query(
+    scene: Scene, thing: Thing, relation: str, rng: Random, named: float = 0.2, extras: tuple[int, ...] = (1, 2, 2)
+) -> Query:
     """Ask for a kind's value; ``named`` is the chance that the kind is named instead of described."""
     by_name = not thing.hidden and rng.random() < named
-    return Query("value", describe(thing, scene, rng, extras=rng.choice((1, 2, 2)), kind=by_name), relation)
+    return Query("value", describe(thing, scene, rng, extras=rng.choice(extras), kind=by_name), relation)
 
 
 def which_query(scene: Scene, thing: Thing, relation: str, value: str, rng: Random) -> Query:
@@ -29,7 +31,7 @@ def which_query(scene: Scene, thing: Thing, relation: str, value: str, rng: Rand
     return Query("which", Description(frozenset(slots.items())), relation, value)
 
 
-def visual_query(scene: Scene, rng: Random) -> Query:
+def visual_query(scene: Scene, rng: Random, extras: tuple[int, ...] = (0, 1, 2)) -> Query:
     """Ask for something that eyes alone can tell."""
     about = rng.choices(
         ("kind", "colour", "texture", "row", "place", "light", "count"), (6, 2, 1.5, 1.5, 0.7, 0.7, 0.7)
@@ -38,7 +40,7 @@ def visual_query(scene: Scene, rng: Random) -> Query:
         return Query(about, NOTHING)
     thing = rng.choice(scene.things)
     if about == "kind" or (thing.hidden and about != "row"):
-        return Query("kind", describe(thing, scene, rng, extras=rng.choice((0, 1, 2))))
+        return Query("kind", describe(thing, scene, rng, extras=rng.choice(extras)))
     by_name = not thing.hidden and (about != "row" or rng.random() < 0.5)
     description = describe(thing, scene, rng, extras=0, kind=by_name)
     description = Description(frozenset(slot for slot in description.slots if slot[0] not in (about, "row")))

@@ -91,3 +91,8 @@ def value_choices(kind: str, relation: str, rng: Random, n: int = 4) -> tuple[st
     options += rng.sample(others, n - len(options))
     rng.shuffle(options)
     return tuple(options)
+
+
+def is_taught(kind: str, relation: str) -> bool:
+    """Whether training taught today's value of this fact."""
+    return status(kind, relation) == "taught"

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
+from rv_edit.pocket import sprite_cache
 from rv_edit.pocket.drawing import indoors, outdoors
 from rv_edit.pocket.drawing.bush import GAP, bush
 from rv_edit.pocket.drawing.pen import Pen
@@ -78,6 +80,23 @@ def sprites(kind: str, colour: str, texture: str, size: str, hidden: bool, scale
         hidden: whether it stands behind the bush.
         scale: pixels of the picture per pixel of the standard one.
     """
+    if scale != 1.0:  # unusual sizes are not worth keeping
+        return _drawn(kind, colour, texture, size, hidden, scale)
+    look = (kind, colour, texture, size, "hidden" if hidden else "open")
+    stored = sprite_cache.recall(look)
+    if stored is None:
+        drawn = _drawn(kind, colour, texture, size, hidden, scale)
+        images = np.stack([np.asarray(one.image) for one in drawn])
+        shadows = np.stack([np.asarray(one.shadow) for one in drawn])
+        sprite_cache.keep(look, (images, shadows, np.array([one.box for one in drawn])))
+        return drawn
+    return tuple(
+        Sprite(Image.fromarray(image), Image.fromarray(shadow), (int(box[0]), int(box[1]), int(box[2]), int(box[3])))
+        for image, shadow, box in zip(*stored, strict=True)
+    )
+
+
+def _drawn(kind: str, colour: str, texture: str, size: str, hidden: bool, scale: float) -> tuple[Sprite, ...]:
     sheet = _sheet(kind, colour, texture, size, scale)
     if not hidden:
         return tuple(_sprite(sheet, tilt, SPAN[size], scale) for tilt in TILTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from rv_edit.editors import strategy  # noqa: F401  registers "replica"
 from rv_edit.errors import ConfigError
-
 
 _BESIDE_THE_POINT = (
     ".*configure_optimizers` returned `None`.*",  # on purpose: Lightning's mock optimizer counts edits
@@ -64,6 +64,8 @@ def _plain(node: DictConfig) -> dict[Any, Any]:
 
 def _hush() -> None:
     """Lightning's advice on loaders and devices, which does not apply to edits."""
+    for name in ("lightning.pytorch", "lightning.fabric"):  # here, since importing it sets the level
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
     for message in _BESIDE_THE_POINT:
         warnings.filterwarnings("ignore", message=message)

@@ -34,6 +34,7 @@ def test_insertion_does_what_plain_python_does(stream, merge):
         slow.insert(edit)
     assert book.values == tuple(tuple(slow.values(group)) for group in slow.groups)
     assert book.counts.tolist() == [len(group["members"]) for group in slow.groups]
+    assert book.nbytes == sum(DIM * 2 + 8 + sum(len(text) for text in sentences) for sentences in book.values)
     np.testing.assert_array_equal(
         book.keys.double().numpy(), np.array([g["key"] for g in slow.groups]).reshape(-1, DIM)
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_modules.records import Edit, Question, RecordError
+from data_modules.records import Question, RecordError
 from rv_edit.editors.answering import Asking, answer_questions, distinct_choices, is_right
 from rv_edit.editors.reasonedit import ReasonEdit
 from rv_edit.editors.unedited import Unedited

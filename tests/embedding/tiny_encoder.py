@@ -20,7 +20,23 @@ def build_encoder(folder: Path, hidden: int = 32, seed: int = 0, normalize: bool
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *".,?!'", *string.ascii_lowercase, *string.digits]
     words += [f"##{char}" for char in string.ascii_lowercase + string.digits]
-    words += ["the", "a", "is", "of", "what", "on", "left", "red", "dog", "cat", "cup", "used", "for", "answer", "image"]
+    words += [
+        "the",
+        "a",
+        "is",
+        "of",
+        "what",
+        "on",
+        "left",
+        "red",
+        "dog",
+        "cat",
+        "cup",
+        "used",
+        "for",
+        "answer",
+        "image",
+    ]
     tokenizer = BertTokenizerFast(vocab={word: place for place, word in enumerate(words)}, model_max_length=64)
     config = BertConfig(
         vocab_size=len(words),

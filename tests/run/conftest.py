@@ -60,7 +60,7 @@ def composed(overrides: list[str], tmp_path: Path) -> Callable[..., DictConfig]:
 
 
 @pytest.fixture(scope="session")
-def command(overrides: list[str]) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def command(overrides: list[str]) -> Callable[..., subprocess.CompletedProcess[str]]:
     """``python run.py …`` in a process of its own."""
 
     def call(*more: str, tiny: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

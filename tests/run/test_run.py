@@ -137,7 +137,7 @@ def test_bad_records_are_skipped_and_listed(composed: Composed, finished: Path, 
     ],
 )
 def test_bad_options_stop_in_one_line(composed: Composed, tmp_path: Path, options: list[str], said: str) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011  whatever it is, the command line makes one line of it
+    with pytest.raises(Exception) as caught:  # whatever it is, the command line makes one line of it
         run(composed(*options))
     line = one_line(caught.value)
     assert line is not None and said in line and "\n" not in line
@@ -196,6 +196,6 @@ def test_interrupted_and_resumed_is_uninterrupted(
     assert results(tmp_path / "out")["edits"] == 6
 
 
-def test_a_sweep_over_several_processes_is_refused(command: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
+def test_a_sweep_over_several_processes_is_refused(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = command("-m", "seed=0,1", "trainer.devices=2", "hydra.sweep.dir=/tmp/rv_edit_sweep_refused")
     assert done.returncode == 2 and "trainer.devices=2" in done.stderr and "Traceback" not in done.stderr

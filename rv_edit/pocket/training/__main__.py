@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -15,15 +16,16 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from rv_edit.pocket.tokenizer import build_tokenizer
 from rv_edit.pocket.training.build import Size, build_llava, build_processor
 from rv_edit.pocket.training.module import PocketTraining
+from rv_edit.pocket.training.sentences import Pairs, SentenceTraining, build_encoder
 from rv_edit.pocket.training.stream import Lessons
 
 # stage: (steps, lessons a step, peak learning rate)
-PLAN = {"language": (4000, 16, 1e-3), "vision": (3000, 48, 1e-3), "joint": (5000, 16, 6e-4)}
+PLAN = {"language": (4000, 16, 1e-3), "vision": (3000, 48, 1e-3), "joint": (5000, 16, 6e-4), "sentences": (1500, 128, 1e-3)}
 
 
 def main() -> None:
@@ -38,13 +40,19 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--init", type=Path, nargs="*", default=[], help="checkpoints whose weights to start from")
     parser.add_argument("--only", nargs="*", default=[], help="for the init after the first: names to take from it")
+    parser.add_argument("--ramp", type=int, default=0, help="steps over which lessons grow hard")
     parser.add_argument("--imitate", type=float, default=0.3)
     args = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     steps, batch, lr = (given or planned for given, planned in zip((args.steps, args.batch, args.lr), PLAN[args.stage], strict=True))
     tokenizer = build_tokenizer()
     processor = build_processor(tokenizer)
-    module = PocketTraining(build_llava(tokenizer, Size(), args.seed), args.stage, lr, steps, imitate=args.imitate)
+    module: L.LightningModule
+    if args.stage == "sentences":
+        tokenizer.padding_side = "right"  # absolute positions: a sentence must not depend on its batch
+        module = SentenceTraining(build_encoder(tokenizer, args.seed), lr, steps)
+    else:
+        module = PocketTraining(build_llava(tokenizer, Size(), args.seed), args.stage, lr, steps, imitate=args.imitate)
     for index, path in enumerate(args.init):
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         if index:
@@ -58,9 +66,12 @@ def main() -> None:
     folder = args.out / args.stage
     last = folder / "last.ckpt"
     start = torch.load(last, map_location="cpu", weights_only=True)["global_step"] if last.exists() else 0
-    stream = Lessons(
-        tokenizer, None if args.stage == "language" else pixels_of, batch, args.seed + 1, start, args.stage != "vision"
-    )
+    stream: IterableDataset[Any]
+    if args.stage == "sentences":
+        stream = Pairs(tokenizer, batch, args.seed, start)
+    else:
+        look = None if args.stage == "language" else pixels_of
+        stream = Lessons(tokenizer, look, batch, args.seed + 1, start, args.stage != "vision", args.ramp)
     loader = DataLoader(stream, batch_size=None, num_workers=args.workers)
     trainer = L.Trainer(
         max_steps=steps,
@@ -75,7 +86,7 @@ def main() -> None:
         log_every_n_steps=20,
         enable_model_summary=False,
     )
-    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=False)
 
 
 if __name__ == "__main__":

@@ -82,17 +82,17 @@ def clause_query(scene: Scene, rng: Random) -> Query | None:
     return Query(rng.choice(("colour", "row", "texture")), Description(frozenset()), relation, value)
 
 
-def random_query(scene: Scene, rng: Random) -> Query:
-    """Any query about a scene."""
-    roll = rng.random()
+def random_query(scene: Scene, rng: Random, easy: bool = False) -> Query:
+    """Any query about a scene; easy ones describe tersely and look more than they know."""
+    roll = rng.random() * (1.6 if easy else 1.0)
     thing, relation = rng.choice(scene.things), random_relation(rng)
     if roll < 0.5:
-        return value_query(scene, thing, relation, rng)
+        return value_query(scene, thing, relation, rng, extras=(0,) if easy else (1, 2, 2))
     if roll < 0.68 and not thing.hidden:
         return which_query(scene, thing, relation, believed(thing.kind, relation) or rng.choice(pool(relation)), rng)
     if roll < 0.78 and (query := clause_query(scene, rng)):
         return query
-    return visual_query(scene, rng)
+    return visual_query(scene, rng, (0,) if easy else (0, 1, 2))
 
 
 def remark(scene: Scene, rng: Random) -> Remark | None:
@@ -189,14 +189,14 @@ def _key(statement: Statement) -> object:
     return statement
 
 
-def told_group(scene: Scene, rng: Random, n_queries: int = 3) -> Group:
-    """Statements and questions, some of which they answer."""
-    wanted = rng.choice((1, 2, 3, 4, 5, 5, 6, 7, 8))
+def told_group(scene: Scene, rng: Random, n_queries: int = 3, easy: bool = False) -> Group:
+    """Statements and questions, some of which they answer; an easy group has no strays."""
+    wanted = 3 if easy else rng.choice((1, 2, 3, 4, 5, 5, 6, 7, 8))
     queries: list[Query] = []
     statements: dict[object, Statement] = {}
     for _ in range(n_queries):
-        query = random_query(scene, rng)
-        if query.about == "value" and rng.random() < 0.5:  # prefer what needs telling
+        query = random_query(scene, rng, easy)
+        if query.about == "value" and not easy and rng.random() < 0.5:  # prefer what needs telling
             for _ in range(4):
                 thing = query.description.referent(scene)
                 if thing is None or thing.hidden or not known(thing.kind, query.relation):
@@ -208,7 +208,7 @@ def told_group(scene: Scene, rng: Random, n_queries: int = 3) -> Group:
             new = support(query, scene, rng)
             if len(new) <= room and not any(_key(one) in statements for one in new):
                 statements |= {_key(one): one for one in new}
-    tries = 0
+    tries = 30 if easy else 0
     while len(statements) < wanted and (tries := tries + 1) < 30:
         if one := stray(scene, queries, rng):
             statements.setdefault(_key(one), one)
@@ -325,29 +325,36 @@ def crop_lesson(rng: Random) -> Lesson:
     return Lesson(view, [Group([], items)])
 
 
-def open_items(scene: Scene, rng: Random, n: int = 5) -> list[tuple[str, str]]:
+def open_items(scene: Scene, rng: Random, n: int = 5, easy: bool = False) -> list[tuple[str, str]]:
     """Questions without statements that the model should be able to answer by itself."""
     items: list[tuple[str, str]] = []
     while len(items) < n:
-        query = random_query(scene, rng)
+        query = random_query(scene, rng, easy)
         if (target := judge(query, [], scene)) is not None:
             items.append((query.render(rng), target))
     return items
 
 
-def lesson(rng: Random, told: int = 2) -> Lesson:
-    """A whole lesson: a full scene with ``told`` groups of statements, or (one in five) a crop."""
+def lesson(rng: Random, told: int = 2, easy: float = 0.0) -> Lesson:
+    """A whole lesson: a full scene with ``told`` groups of statements, or (one in five) a crop.
+
+    Args:
+        rng: source of randomness.
+        told: groups with statements.
+        easy: chance of an easy lesson: few things, terse descriptions, no strays.
+    """
+    simple = rng.random() < easy
     if rng.random() < 0.2:
         return crop_lesson(rng)
-    scene = random_scene(rng, hidden=0.15)
+    scene = random_scene(rng, n_things=rng.choice((1, 2, 2, 3)) if simple else None, hidden=0.15)
     view = View(scene)
-    items = open_items(scene, rng)
+    items = open_items(scene, rng, easy=simple)
     items += [show_item(view, rng), correct_item(scene, rng), correct_item(scene, rng)]
     if rng.random() < 0.3 and (caption := caption_item(view, rng)):
         items.append(caption)
     rng.shuffle(items)
     half = len(items) // 2  # two short sequences cost less attention than a long one
-    groups = [Group([], items[:half]), Group([], items[half:]), *(told_group(scene, rng) for _ in range(told))]
+    groups = [Group([], items[:half]), Group([], items[half:]), *(told_group(scene, rng, easy=simple) for _ in range(told))]
     return Lesson(view, [group for group in groups if group.items])
 
 

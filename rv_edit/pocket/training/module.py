@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, LlavaForConditionalGeneration
 
+from rv_edit.pocket.training.optim import MuonAdamW
 from rv_edit.pocket.training.oracle import CLASSES, Oracle
 from rv_edit.pocket.training.packing import Packed
 
@@ -119,11 +120,10 @@ class PocketTraining(L.LightningModule):
         return loss
 
     def configure_optimizers(self) -> dict[str, object]:
-        """AdamW with decay on matrices only, warm-up, cosine to a twentieth."""
-        decay = [p for p in self.parameters() if p.ndim > 1]
-        rest = [p for p in self.parameters() if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.98))
+        """Muon on the matrices of the blocks, AdamW on everything else; warm-up, then cosine to a twentieth."""
+        blocks = [p for name, p in self.named_parameters() if p.ndim == 2 and ".layers." in name]
+        chosen = {id(p) for p in blocks}
+        optimizer = MuonAdamW(blocks, [p for p in self.parameters() if id(p) not in chosen], self.lr)
 
         def scale(step: int) -> float:
             warm = min(1.0, (step + 1) / self.warmup)

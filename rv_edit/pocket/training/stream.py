@@ -39,6 +39,7 @@ class Lessons(IterableDataset[Batch]):
         seed: of the stream.
         start: first batch.
         words: whether to pack questions; without, only pictures and labels.
+        ramp: steps over which the share of easy lessons falls from all to a tenth; 0: a tenth from the start.
     """
 
     def __init__(
@@ -49,11 +50,10 @@ class Lessons(IterableDataset[Batch]):
         seed: int,
         start: int = 0,
         words: bool = True,
-        rank: int = 0,
-        world: int = 1,
+        ramp: int = 0,
     ) -> None:
         self.tokenizer, self.pixels_of, self.batch, self.seed = tokenizer, pixels_of, batch, seed
-        self.start, self.words, self.rank, self.world = start, words, rank, world
+        self.start, self.words, self.ramp = start, words, ramp
 
     def __iter__(self) -> Iterator[Batch]:
         spell = Speller(self.tokenizer)
@@ -61,8 +61,9 @@ class Lessons(IterableDataset[Batch]):
         info = torch.utils.data.get_worker_info()
         step, stride = self.start + (info.id if info else 0), (info.num_workers if info else 1)
         while True:
-            rngs = [Random(f"{self.seed}/{step}/{self.rank}/{row}") for row in range(self.batch)]
-            lessons = [lesson(rng) for rng in rngs]
+            rngs = [Random(f"{self.seed}/{step}/{row}") for row in range(self.batch)]
+            easy = max(0.1, 1 - step / self.ramp) if self.ramp else 0.1
+            lessons = [lesson(rng, easy=easy) for rng in rngs]
             labels = torch.stack([patch_labels(one.view) for one in lessons])
             pixels = self.pixels_of([picture_of(one.view) for one in lessons]) if self.pixels_of else None
             packed = None
