@@ -193,19 +193,26 @@ def measure(vlm: VLM, n: int = 1000, say: Callable[[str], None] = print) -> dict
 
 
 def main() -> None:
-    """Measure and write ``gates.json``."""
+    """Measure; write ``gates.json`` and the model card beside the weights."""
+    from rv_edit.pocket.card import card
     from rv_edit.vlm import load_vlm
+    from rv_edit.vlm.loading import resolve_checkpoint
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="package://rv_edit.pocket/weights/llava")
     parser.add_argument("--questions", type=int, default=1000)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
     args = parser.parse_args()
     started = time.perf_counter()
-    results = measure(load_vlm(args.model), args.questions)
+    vlm = load_vlm(args.model)
+    results = {"questions": args.questions, **measure(vlm, args.questions)}
     print(json.dumps(results, indent=2), f"{time.perf_counter() - started:.0f} s")
-    if args.out:
-        args.out.write_text(json.dumps(results, indent=2) + "\n")
+    folder = Path(resolve_checkpoint(args.model))
+    if not args.dry_run:
+        parameters = sum(p.numel() for p in vlm.model.parameters())
+        text = card(results, parameters, f"Pocket {folder.name}", type(vlm.model).__name__)
+        (folder / "gates.json").write_text(json.dumps(results, indent=2) + "\n")
+        (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ def test_the_same_command_gives_the_same_results(finished: Path, composed: Compo
         assert (tmp_path / "out/codebook" / name).read_bytes() == (finished / "codebook" / name).read_bytes()
 
 
+@pytest.mark.DDP
 def test_two_ranks_are_one_process(finished: Path, command: Callable[..., Any], tmp_path: Path) -> None:
     done = command(f"hydra.run.dir={tmp_path}", "trainer.devices=2")
     assert done.returncode == 0, done.stderr

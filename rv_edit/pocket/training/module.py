@@ -24,13 +24,14 @@ def lean_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, **_: object
 ) -> tuple[Tensor, None]:
     """Attention with all of its arithmetic in bfloat16: on a CPU, its backward pass is the cheapest there is."""
+    given = query.dtype
     with torch.autocast("cpu", enabled=False):
         query, key, value = (part.to(torch.bfloat16) for part in (query * scaling, key, value))
         scores = query @ key.transpose(-1, -2)
         if attention_mask is not None:
             scores = scores + attention_mask
         mixed = torch.softmax(scores, dim=-1) @ value
-    return mixed.transpose(1, 2).contiguous(), None
+    return mixed.transpose(1, 2).contiguous().to(given), None
 
 
 AttentionInterface.register("lean", lean_attention)

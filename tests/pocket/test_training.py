@@ -1,0 +1,85 @@
+"""Packed lessons are separate prompts at a fraction of the tokens; streams and optimizers can be resumed."""
+
+from __future__ import annotations
+
+from itertools import islice
+from random import Random
+
+import pytest
+import torch
+
+from rv_edit.pocket.tokenizer import build_tokenizer
+from rv_edit.pocket.training.build import TEMPLATE, Size, build_llava
+from rv_edit.pocket.training.lessons import Group, lesson
+from rv_edit.pocket.training.module import PocketTraining
+from rv_edit.pocket.training.optim import MuonAdamW
+from rv_edit.pocket.training.oracle import SIDE, patch_labels
+from rv_edit.pocket.training.packing import Speller, collate, flatten
+from rv_edit.pocket.training.stream import Lessons
+
+TINY = Size(vision_width=16, vision_layers=1, vision_heads=2, width=32, layers=2, heads=2, mlp=48)
+TOKENIZER = build_tokenizer()
+IMAGE = TOKENIZER.convert_tokens_to_ids("<image>")
+
+
+def flat(group: Group):  # noqa: ANN201 - the tests' short hand
+    return flatten(group, Speller(TOKENIZER), SIDE * SIDE, IMAGE, TOKENIZER.bos_token_id, TOKENIZER.eos_token_id)
+
+
+def test_a_packed_group_gives_every_answer_the_loss_of_its_own_prompt() -> None:
+    module = PocketTraining(build_llava(TOKENIZER, TINY, 0), "language", 1e-3, 10).eval()
+    module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+    one = next(x for x in (lesson(Random(i)) for i in range(9)) if any(g.statements for g in x.groups))
+    group = next(group for group in one.groups if group.statements and len(group.items) > 1)
+    picture = module.oracle(patch_labels(one.view)[None])
+    with torch.no_grad():
+        packed = module.read(collate([flat(group)], [0], 0), picture)
+        alone, weights = [], []
+        for item in group.items:
+            single = collate([flat(Group(group.statements, [item]))], [0], 0)
+            alone.append(module.read(single, picture))
+            weights.append(single.weights.sum())
+    expected = (torch.stack(alone) * torch.stack(weights)).sum() / torch.stack(weights).sum()
+    assert packed == pytest.approx(float(expected), rel=2e-2)  # attention runs in bfloat16
+
+
+def test_a_packed_prompt_is_tokenised_as_the_adapter_does() -> None:
+    group = Group(["A mug is red. A lamp is blue."], [("What is it?", "a mug")])
+    ids = flat(group).ids
+    text = TEMPLATE.format(q="A mug is red. A lamp is blue. What is it?").replace("<image>", "<image>" * SIDE * SIDE)
+    joint = TOKENIZER(text).input_ids + TOKENIZER("a mug", add_special_tokens=False).input_ids
+    assert ids == [*joint, TOKENIZER.eos_token_id]
+
+
+def test_the_stream_can_be_entered_anywhere() -> None:
+    whole = list(islice(iter(Lessons(TOKENIZER, None, 2, seed=5, ramp=10)), 4))
+    late = next(iter(Lessons(TOKENIZER, None, 2, seed=5, start=3, ramp=10)))
+    assert torch.equal(whole[3][0].ids, late[0].ids) and torch.equal(whole[3][2], late[2])  # type: ignore[union-attr]
+
+
+def test_cells_of_every_crop_align_with_patches() -> None:
+    for index in range(40):
+        view = lesson(Random(index)).view
+        labels = patch_labels(view)
+        per_cell = SIDE // view.rows * (SIDE // view.cols)
+        on = labels[:, 1] < 8
+        assert int(on.sum()) == per_cell * len(view.things)
+
+
+def test_muon_and_adamw_restore_to_the_same_steps() -> None:
+    def steps(restart: bool) -> torch.Tensor:
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.LayerNorm(6), torch.nn.Linear(6, 2))
+        make = lambda: MuonAdamW([model[0].weight], [p for p in model.parameters() if p is not model[0].weight], 1e-2)  # noqa: E731
+        optimizer = make()
+        for step in range(6):
+            if restart and step == 3:
+                saved = optimizer.state_dict()
+                optimizer = make()
+                optimizer.load_state_dict(saved)
+            optimizer.zero_grad()
+            model(torch.ones(3, 6) * (step + 1)).square().sum().backward()
+            optimizer.step()
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.equal(steps(False), steps(True))
