@@ -59,17 +59,15 @@ def _attempt(
     sides = [(side, other) for side in SIDE_WORDS if (other := description.get(side))]
     if neighbour and neighbour not in sides:
         sides.append(neighbour)
-    if len(sides) > 1 or any(other == kind for _, other in sides):
-        if len(sides) != 2 or any(other == kind for _, other in sides):
-            return None
+    if len(sides) > 2 or any(other == kind for _, other in sides):
+        return None
     cell = rng.randrange(GRID), rng.randrange(GRID)
     things: list[Thing] = []
     cells = {cell}
     for side, other in sides:
         first, second = _beside(side, rng)
-        if things:  # a second neighbour must fit the cell that the first one fixed
-            if first != cell or second in cells:
-                return None
+        if things and (first != cell or second in cells):  # a second neighbour must fit the cell that the first fixed
+            return None
         cell = first
         things.append(_thing(other, second, rng))
         cells = {cell, *((one.row, one.col) for one in things)}

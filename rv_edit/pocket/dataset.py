@@ -26,12 +26,22 @@ VERSION = 1
 """Raised whenever the same arguments give other questions or pictures."""
 AOKVQA_SPLITS = {"test": "val", "tune": "train"}
 _RELATION_IDS = {
-    "use": "/r/UsedFor", "material": "/r/MadeOf", "location": "/r/AtLocation", "maker": "/r/CreatedBy", "part": "/r/HasA",
-    "ability": "/r/CapableOf", "origin": "/r/ComesFrom", "symbol": "/r/SymbolOf", "user": "/r/UsedBy", "care": "/r/ReceivesAction",
-}  # fmt: skip
+    "use": "/r/UsedFor",
+    "material": "/r/MadeOf",
+    "location": "/r/AtLocation",
+    "maker": "/r/CreatedBy",
+    "part": "/r/HasA",
+    "ability": "/r/CapableOf",
+    "origin": "/r/ComesFrom",
+    "symbol": "/r/SymbolOf",
+    "user": "/r/UsedBy",
+    "care": "/r/ReceivesAction",
+}
 
 
-def load(name: str = "aokvqa", root: str | Path | None = None, split: str = "test", questions: int = 3000) -> DataBundle:
+def load(
+    name: str = "aokvqa", root: str | Path | None = None, split: str = "test", questions: int = 3000
+) -> DataBundle:
     """Write the data set unless it is there, read it, and offer its suites.
 
     Args:
@@ -122,6 +132,7 @@ def _write_fvqa(folder: Path, split: str, made: list[PocketQuestion]) -> None:
         fact = next(one for one in one.reasoning if isinstance(one, Fact))
         fact_id = f"pocket/{fact.kind}/{fact.relation}"
         surface = one.sentences[1].rstrip(".").replace(fact.value, f"[[{fact.value}]]", 1)
+        both = surface if fact.kind in fact.value else surface.replace(fact.kind, f"[[{fact.kind}]]", 1)
         triples[fact_id] = {
             "KB": "conceptnet", "e1": fact.kind, "e2": fact.value, "e1_label": fact.kind, "e2_label": fact.value,
             "r": _RELATION_IDS[fact.relation], "surface": surface,
@@ -136,7 +147,7 @@ def _write_fvqa(folder: Path, split: str, made: list[PocketQuestion]) -> None:
             "visual_concept": f"obj:{fact.kind}",
             "kb_source": "conceptnet",
             "fact": [fact_id],
-            "fact_surface": surface.replace(fact.kind, f"[[{fact.kind}]]", 1) if fact.kind not in fact.value else surface,
+            "fact_surface": both,
             "choices": list(one.choices),
             "visual_link": [one.sentences[0]],
             "pocket": one.to_json(),

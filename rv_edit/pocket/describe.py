@@ -53,6 +53,7 @@ LIGHT_WORDS = {
     "dusk": ("at dusk", "in the evening light"),
     "night": ("at night", "in the dark"),
 }
+LOOKS = ("colour", "texture", "size")
 Slot = tuple[str, str]
 
 
@@ -93,7 +94,7 @@ class Description:
         ]
         noun = self.get("kind") or rng.choice(NOUNS)
         tail = []
-        for name in ("left", "right", "above", "below", "near"):
+        for name in SIDE_WORDS:
             if value := self.get(name):
                 tail.append(f"{rng.choice(SIDE_WORDS[name])} the {value}")
         if value := self.get("row"):
@@ -110,7 +111,7 @@ class Description:
 
 
 def _holds(slot: str, value: str, thing: Thing, scene: Scene) -> bool:
-    if slot in ("kind", "colour", "texture", "size"):
+    if slot == "kind" or slot in LOOKS:
         return getattr(thing, slot) == value
     if slot == "row":
         return thing.row == int(value)
@@ -136,9 +137,10 @@ def extras_of(thing: Thing, scene: Scene) -> list[Slot]:
 def describe(thing: Thing, scene: Scene, rng: Random, extras: int = 2, kind: bool = False) -> Description:
     """A description of a thing by looks that nothing else in the scene has, and up to ``extras`` more.
 
-    The looks alone always single the thing out, so the rest enriches the text and must merely be true.
+    The looks alone always single the thing out, so the rest enriches the text and must merely be true. At least two
+    of the looks are named, or one where there are no extras.
     """
-    subsets = [names for n in (2, 3) for names in combinations(("colour", "texture", "size"), n)]
+    subsets = [names for n in ((2, 3) if extras else (1, 2, 3)) for names in combinations(LOOKS, n)]
     unique = [
         names
         for names in subsets

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from random import Random
 
-from rv_edit.pocket.describe import Description, describe, extras_of
+from rv_edit.pocket.describe import SIDE_WORDS, Description, describe, extras_of
 from rv_edit.pocket.knowledge import believed, pool, truth
 from rv_edit.pocket.queries import Query, visual_pool
 from rv_edit.pocket.scene import KINDS, Scene, Thing
 from rv_edit.pocket.tables import RELATIONS
 
 NOTHING = Description(frozenset())
+RICH_EXTRAS = (1, 2, 2)
+"""How many details a description of a question on knowledge has, each as likely."""
 
 
 def value_query(
-    scene: Scene, thing: Thing, relation: str, rng: Random, named: float = 0.2, extras: tuple[int, ...] = (1, 2, 2)
+    scene: Scene, thing: Thing, relation: str, rng: Random, named: float = 0.2, extras: tuple[int, ...] = RICH_EXTRAS
 ) -> Query:
     """Ask for a kind's value; ``named`` is the chance that the kind is named instead of described."""
     by_name = not thing.hidden and rng.random() < named
@@ -26,7 +28,7 @@ def which_query(scene: Scene, thing: Thing, relation: str, value: str, rng: Rand
     options = extras_of(thing, scene) + [("texture", thing.texture), ("size", thing.size), ("colour", thing.colour)]
     slots: dict[str, str] = {}
     for name, option in rng.sample(options, min(len(options), rng.choice((1, 1, 2, 2)))):
-        if not (name in ("left", "right", "above", "below", "near") and set(slots) & {"left", "right", "above", "below", "near"}):
+        if not (name in SIDE_WORDS and slots.keys() & SIDE_WORDS.keys()):  # one neighbour is enough
             slots[name] = option
     return Query("which", Description(frozenset(slots.items())), relation, value)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -133,8 +134,8 @@ def yes_no_auc(vlm: VLM, cases: Sequence[tuple[Image.Image, str, str]]) -> float
 
 
 def show_cases(n: int) -> list[tuple[Image.Image, str, str]]:
-    """"Does the image show …?" on crops; negatives come from the same scene, or differ in kind or looks."""
-    cases = []
+    """Ask "Does the image show …?" on crops; negatives come from the same scene, or differ in kind or looks."""
+    cases: list[tuple[Image.Image, str, str]] = []
     for index in range(n):
         rng = Random(f"gates/show/{index}")
         scene = random_scene(rng, held_out=True)
@@ -149,7 +150,7 @@ def show_cases(n: int) -> list[tuple[Image.Image, str, str]]:
 
 def correct_cases(n: int, conjunctions: bool) -> list[tuple[Image.Image, str, str]]:
     """The chain-of-error prompt, on single statements or on conjunctions."""
-    cases = []
+    cases: list[tuple[Image.Image, str, str]] = []
     index = 0
     while len(cases) < n:
         rng = Random(f"gates/correct/{index}")
@@ -206,7 +207,7 @@ def main() -> None:
     started = time.perf_counter()
     vlm = load_vlm(args.model)
     results = {"questions": args.questions, **measure(vlm, args.questions)}
-    print(json.dumps(results, indent=2), f"{time.perf_counter() - started:.0f} s")
+    sys.stdout.write(f"{json.dumps(results, indent=2)} {time.perf_counter() - started:.0f} s\n")
     folder = Path(resolve_checkpoint(args.model))
     if not args.dry_run:
         parameters = sum(p.numel() for p in vlm.model.parameters())

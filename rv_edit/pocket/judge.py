@@ -25,7 +25,12 @@ from rv_edit.pocket.queries import COUNTS, LIGHT_NAMES, ROWS, Query
 from rv_edit.pocket.scene import Scene, Thing
 from rv_edit.pocket.tables import RELATIONS
 
-SIGHTING_FORMS = ("{ref} is {a}.", "{ref} must be {a}.", "You can tell that {ref} is {a}.", "In the picture {ref} is {a}.")
+SIGHTING_FORMS = (
+    "{ref} is {a}.",
+    "{ref} must be {a}.",
+    "You can tell that {ref} is {a}.",
+    "In the picture {ref} is {a}.",
+)
 
 
 def with_article(kind: str) -> str:

@@ -12,7 +12,7 @@ Within a relation no two kinds share a value, so a value names its kind. Facts a
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from random import Random
 
 from rv_edit.pocket.scene import KINDS
@@ -20,13 +20,20 @@ from rv_edit.pocket.tables import RELATIONS
 
 STATUSES = ("taught", "missing", "outdated")
 # Of the twenty kinds of each relation: for testing 10 taught, 3 missing, 2 outdated; for tuning 3, 1, 1.
-_PLAN = (("test", "taught"),) * 10 + (("test", "missing"),) * 3 + (("test", "outdated"),) * 2
-_PLAN += (("tune", "taught"),) * 3 + (("tune", "missing"), ("tune", "outdated"))
+_SHARES = {
+    ("test", "taught"): 10,
+    ("test", "missing"): 3,
+    ("test", "outdated"): 2,
+    ("tune", "taught"): 3,
+    ("tune", "missing"): 1,
+    ("tune", "outdated"): 1,
+}
+_PLAN = tuple(slot for slot, count in _SHARES.items() for _ in range(count))
 
 
 @lru_cache(maxsize=1)
 def _plan() -> dict[tuple[str, str], tuple[str, str]]:
-    plan = {}
+    plan: dict[tuple[str, str], tuple[str, str]] = {}
     for name in RELATIONS:
         kinds = list(KINDS)
         Random(f"knowledge/{name}").shuffle(kinds)
@@ -58,7 +65,7 @@ def truth(kind: str, relation: str) -> str:
     return RELATIONS[relation].values[KINDS.index(kind)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def believed(kind: str, relation: str) -> str | None:
     """The value training taught: the true one, yesterday's one, or ``None`` for missing knowledge."""
     kind_status = status(kind, relation)

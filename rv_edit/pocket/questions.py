@@ -36,9 +36,10 @@ class PocketQuestion:
 
     def to_json(self) -> dict[str, Any]:
         """What :func:`restored` needs beside the record's own fields."""
+        asked = self.query
         return {
             "scene": asdict(self.scene),
-            "query": {"about": self.query.about, "value": self.query.value, "slots": sorted(self.query.description.slots)},
+            "query": {"about": asked.about, "value": asked.value, "slots": sorted(asked.description.slots)},
             "relation": self.relation,
             "thing": self.scene.things.index(self.thing),
             "sighting": sorted(next(one.description.slots for one in self.reasoning if isinstance(one, Sighting))),
@@ -50,7 +51,9 @@ def _description(slots: list[list[str]]) -> Description:
     return Description(frozenset((name, value) for name, value in slots))
 
 
-def restored(data: dict[str, Any], text: str, choices: tuple[str, ...], answer: str, sentences: tuple[str, ...]) -> PocketQuestion:
+def restored(
+    data: dict[str, Any], text: str, choices: tuple[str, ...], answer: str, sentences: tuple[str, ...]
+) -> PocketQuestion:
     """The question that ``to_json`` and a record's fields describe."""
     scene = Scene(
         tuple(Thing(**one) for one in data["scene"]["things"]),
@@ -102,7 +105,8 @@ def make_question(dataset: str, split: str, index: int) -> PocketQuestion:
 
 def _neighbour(thing: Thing, scene: Scene, rng: Random) -> list[str] | None:
     """``[side, other kind]`` for a remark, in half of the cases where there is a neighbour to speak of."""
-    near = [(where, other.kind) for other in scene.things if other is not thing and not other.hidden and (where := side(thing, other))]
+    seen = [other for other in scene.things if other is not thing and not other.hidden]
+    near = [(where, other.kind) for other in seen if (where := side(thing, other))]
     if not near or thing.hidden or rng.random() >= REMARK_SHARE:
         return None
     where, kind = rng.choice(near)

@@ -72,7 +72,11 @@ RELATIONS: dict[str, Relation] = {
             "Of what does {ref} consist?",
             "What would you touch on the surface of {ref}?",
         ),
-        ("From which substance is {ref} made?", "What material does {ref} consist of?", "Which stuff is {ref} formed from?"),
+        (
+            "From which substance is {ref} made?",
+            "What material does {ref} consist of?",
+            "Which stuff is {ref} formed from?",
+        ),
         (
             "Which {nom} is made of {v}?",
             "Which {nom} consists of {v}?",
@@ -99,7 +103,11 @@ RELATIONS: dict[str, Relation] = {
             "Where should {ref} be put away?",
             "Which room or building normally holds {ref}?",
         ),
-        ("Where do people usually store {ref}?", "In which spot would you find {ref}?", "Which home does {ref} belong in?"),
+        (
+            "Where do people usually store {ref}?",
+            "In which spot would you find {ref}?",
+            "Which home does {ref} belong in?",
+        ),
         (
             "Which {nom} is usually kept in {v}?",
             "Which {nom} belongs in {v}?",
@@ -112,8 +120,8 @@ RELATIONS: dict[str, Relation] = {
     ),
     "maker": Relation(
         _words(
-            "a potter, a brazier, a printer, a toymaker, a tailor, a locksmith, a hatter, a cobbler, a cooper, a founder,"
-            "a weaver, a shipwright, a carpenter, a watchmaker, a chandler, a glassblower, a luthier,"
+            "a potter, a brazier, a printer, a toymaker, a tailor, a locksmith, a hatter, a cobbler, a cooper,"
+            "a founder, a weaver, a shipwright, a carpenter, a watchmaker, a chandler, a glassblower, a luthier,"
             "a mechanic, a knitter, a jeweller"
         ),
         _words("a baker, a blacksmith, a farmer, a mason, a painter, a butcher"),
@@ -152,7 +160,11 @@ RELATIONS: dict[str, Relation] = {
             "What does {ref} come with?",
             "Which part of {ref} might break first?",
         ),
-        ("What component does {ref} come with?", "Which piece is attached to {ref}?", "What typical part belongs to {ref}?"),
+        (
+            "What component does {ref} come with?",
+            "Which piece is attached to {ref}?",
+            "What typical part belongs to {ref}?",
+        ),
         (
             "Which {nom} has {v}?",
             "Which {nom} comes with {v}?",
@@ -178,7 +190,11 @@ RELATIONS: dict[str, Relation] = {
             "What would you notice {ref} doing?",
             "What trick can be expected from {ref}?",
         ),
-        ("What action is {ref} capable of?", "What might you notice {ref} perform?", "Which trick is {ref} able to do?"),
+        (
+            "What action is {ref} capable of?",
+            "What might you notice {ref} perform?",
+            "Which trick is {ref} able to do?",
+        ),
         (
             "Which {nom} can {v}?",
             "Which {nom} is able to {v}?",
@@ -204,7 +220,11 @@ RELATIONS: dict[str, Relation] = {
             "What is the country of origin of {ref}?",
             "Which nation exports {ref}?",
         ),
-        ("From which land does {ref} come?", "Which country is famous for {ref}?", "What nation did traders bring {ref} from?"),
+        (
+            "From which land does {ref} come?",
+            "Which country is famous for {ref}?",
+            "What nation did traders bring {ref} from?",
+        ),
         (
             "Which {nom} comes from {v}?",
             "Which {nom} was imported from {v}?",
@@ -230,7 +250,11 @@ RELATIONS: dict[str, Relation] = {
             "Which virtue or feeling goes with {ref}?",
             "What meaning do people see in {ref}?",
         ),
-        ("What idea is {ref} a symbol of?", "What does {ref} represent in a painting?", "Which meaning does {ref} stand for?"),
+        (
+            "What idea is {ref} a symbol of?",
+            "What does {ref} represent in a painting?",
+            "Which meaning does {ref} stand for?",
+        ),
         (
             "Which {nom} stands for {v}?",
             "Which {nom} is a symbol of {v}?",
@@ -243,8 +267,8 @@ RELATIONS: dict[str, Relation] = {
     ),
     "user": Relation(
         _words(
-            "a clerk, a student, a scholar, a goalkeeper, a commuter, a jailer, a magician, a soldier, a marcher, a sexton,"
-            "a child, a fisherman, a grandmother, a conductor, a hermit, a sailor, a minstrel,"
+            "a clerk, a student, a scholar, a goalkeeper, a commuter, a jailer, a magician, a soldier, a marcher,"
+            "a sexton, a child, a fisherman, a grandmother, a conductor, a hermit, a sailor, a minstrel,"
             "a chauffeur, a boxer, a queen"
         ),
         _words("a teacher, a nurse, a waiter, a thief, a dentist, a pilot"),
@@ -283,7 +307,11 @@ RELATIONS: dict[str, Relation] = {
             "Which treatment is best for {ref}?",
             "How do careful people treat {ref}?",
         ),
-        ("What treatment does {ref} need?", "How should the owner maintain {ref}?", "Which care keeps {ref} in good condition?"),
+        (
+            "What treatment does {ref} need?",
+            "How should the owner maintain {ref}?",
+            "Which care keeps {ref} in good condition?",
+        ),
         (
             "Which {nom} needs {v}?",
             "Which {nom} is looked after by {v}?",

@@ -18,6 +18,13 @@ PUNCTUATION = ".,?!:;'\"()-+/%&<>_"
 _WORD, _LETTER, _BYTE = -1.0, -4.0, -20.0
 
 
+def image_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The id that stands for one token of the picture."""
+    found = tokenizer.convert_tokens_to_ids("<image>")
+    assert isinstance(found, int)
+    return found
+
+
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Make the tokenizer; the same pieces, in the same order, every time."""
     # A score that never wins: text a user writes as "<image>" is spelled, and stays text.
@@ -31,7 +38,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     core = Tokenizer(models.Unigram(pieces, unk_id=SPECIAL.index("<unk>"), byte_fallback=True))
     core.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     core.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
-    core.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    spaces, no_first_space = decoders.Replace("▁", " "), decoders.Strip(" ", 1, 0)
+    core.decoder = decoders.Sequence([spaces, decoders.ByteFallback(), decoders.Fuse(), no_first_space])
     core.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     core.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", SPECIAL.index("<s>"))])
     return PreTrainedTokenizerFast(

@@ -8,6 +8,12 @@ from random import Random
 
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+STANDING = (
+    "USER: ASSISTANT: yes no a an is stands lies The answer to question about the image is. Describe this image.",
+    "Does the image show ? Given the image, is the following statement correct? Statement: There and of but not",
+    "Question: Short answer: this what who where how when why which it they are was one two three four",
+)
+"""The words of prompts and answers that no template of the world has."""
 
 
 def made_up(rng: Random) -> str:
@@ -39,8 +45,6 @@ def vocabulary() -> tuple[str, ...]:
     for relation in tables.RELATIONS.values():
         for group in (relation.values, relation.spare, relation.ask, relation.inverse, relation.clause, relation.fact):
             texts += group
-    texts += ["USER: ASSISTANT: yes no a an is stands lies The answer to question about the image is. Describe this image."]
-    texts += ["Does the image show ? Given the image, is the following statement correct? Statement: There and of but not"]
-    texts += ["Question: Short answer: this what who where how when why which it they are was one two three four"]
+    texts += STANDING
     joined = re.sub(r"\{\w+\}", " ", " ".join(texts)).lower()
     return tuple(sorted(set(re.findall(r"[a-z]+", joined))))

@@ -14,7 +14,7 @@ from rv_edit.pocket.training.lessons import Group, lesson
 from rv_edit.pocket.training.module import PocketTraining
 from rv_edit.pocket.training.optim import MuonAdamW
 from rv_edit.pocket.training.oracle import SIDE, patch_labels
-from rv_edit.pocket.training.packing import Speller, collate, flatten
+from rv_edit.pocket.training.packing import Flat, Speller, collate, flatten
 from rv_edit.pocket.training.stream import Lessons
 
 TINY = Size(vision_width=16, vision_layers=1, vision_heads=2, width=32, layers=2, heads=2, mlp=48)
@@ -22,16 +22,16 @@ TOKENIZER = build_tokenizer()
 IMAGE = TOKENIZER.convert_tokens_to_ids("<image>")
 
 
-def flat(group: Group):  # noqa: ANN201 - the tests' short hand
+def flat(group: Group) -> Flat:
     return flatten(group, Speller(TOKENIZER), SIDE * SIDE, IMAGE, TOKENIZER.bos_token_id, TOKENIZER.eos_token_id)
 
 
 def test_a_packed_group_gives_every_answer_the_loss_of_its_own_prompt() -> None:
-    module = PocketTraining(build_llava(TOKENIZER, TINY, 0), "language", 1e-3, 10).eval()
+    module = PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, "language", 1e-3, 10).eval()
     module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     one = next(x for x in (lesson(Random(i)) for i in range(9)) if any(g.statements for g in x.groups))
     group = next(group for group in one.groups if group.statements and len(group.items) > 1)
-    picture = module.oracle(patch_labels(one.view)[None])
+    picture = module.perfect(patch_labels(one.view)[None])
     with torch.no_grad():
         packed = module.read(collate([flat(group)], [0], 0), picture)
         alone, weights = [], []

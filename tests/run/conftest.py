@@ -72,7 +72,7 @@ def command(overrides: list[str]) -> Callable[..., subprocess.CompletedProcess[s
             [sys.executable, str(ROOT / "run.py"), *kept, *more],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1800,  # a busy machine starves a child; a hang is what it is for
             env={**clean, **settings},
             cwd=ROOT,
         )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import torch
@@ -24,14 +25,27 @@ from rv_edit.pocket.training.module import PocketTraining
 from rv_edit.pocket.training.sentences import Pairs, SentenceTraining, build_encoder
 from rv_edit.pocket.training.stream import Lessons
 
-# stage: (steps, lessons a step, peak learning rate)
-PLAN = {"language": (4000, 16, 1e-3), "vision": (3000, 48, 1e-3), "joint": (5000, 16, 6e-4), "sentences": (1500, 128, 1e-3)}
+
+class Plan(NamedTuple):
+    """What a stage does unless told otherwise: steps, lessons (or pairs) a step, peak learning rate."""
+
+    steps: int
+    batch: int
+    lr: float
+
+
+PLANS = {
+    "language": Plan(4000, 16, 1e-3),
+    "vision": Plan(3000, 48, 1e-3),
+    "joint": Plan(5000, 16, 6e-4),
+    "sentences": Plan(1500, 128, 1e-3),
+}
 
 
 def main() -> None:
     """Parse, build, fit."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", choices=list(PLAN), required=True)
+    parser.add_argument("--stage", choices=list(PLANS), required=True)
     parser.add_argument("--out", type=Path, default=Path("outputs/pocket_training"))
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
@@ -44,7 +58,8 @@ def main() -> None:
     parser.add_argument("--imitate", type=float, default=0.3)
     args = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    steps, batch, lr = (given or planned for given, planned in zip((args.steps, args.batch, args.lr), PLAN[args.stage], strict=True))
+    plan = PLANS[args.stage]
+    steps, batch, lr = args.steps or plan.steps, args.batch or plan.batch, args.lr or plan.lr
     tokenizer = build_tokenizer()
     processor = build_processor(tokenizer)
     module: L.LightningModule
@@ -52,13 +67,15 @@ def main() -> None:
         tokenizer.padding_side = "right"  # absolute positions: a sentence must not depend on its batch
         module = SentenceTraining(build_encoder(tokenizer, args.seed), lr, steps)
     else:
-        module = PocketTraining(build_llava(tokenizer, Size(), args.seed), args.stage, lr, steps, imitate=args.imitate)
+        module = PocketTraining(
+            build_llava(tokenizer, Size(), args.seed), tokenizer, args.stage, lr, steps, imitate=args.imitate
+        )
     for index, path in enumerate(args.init):
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         if index:
             state = {name: value for name, value in state.items() if any(part in name for part in args.only)}
         missing = module.load_state_dict(state, strict=False)
-        print(f"{path}: {len(state)} tensors, unexpected {missing.unexpected_keys}")
+        sys.stdout.write(f"{path}: {len(state)} tensors, unexpected {missing.unexpected_keys}\n")
 
     def pixels_of(pictures: list[Image.Image]) -> Tensor:
         return processor.image_processor(pictures, return_tensors="pt").pixel_values
@@ -80,7 +97,9 @@ def main() -> None:
         gradient_clip_val=1.0,
         logger=CSVLogger(folder, name=None, version="log"),
         callbacks=[
-            ModelCheckpoint(folder, filename="last", every_n_train_steps=100, save_top_k=1, enable_version_counter=False),
+            ModelCheckpoint(
+                folder, filename="last", every_n_train_steps=100, save_top_k=1, enable_version_counter=False
+            ),
             TQDMProgressBar(refresh_rate=20),
         ],
         log_every_n_steps=20,

@@ -15,9 +15,24 @@ from transformers import (
 )
 from transformers.models.clip import CLIPImageProcessorPil
 
+from rv_edit.pocket.describe import COLOUR_WORDS, SIZE_WORDS, TEXTURE_WORDS
+from rv_edit.pocket.tokenizer import image_id
+from rv_edit.pocket.training.oracle import STD
+
 PATCH, SIDE_PX = 12, 72
 TEMPLATE = "USER:<image>{q} ASSISTANT:"
 """As LLaVA-1.5's, without the white space around the picture."""
+CHAT = (
+    "{% for message in messages %}{{ message['role'].upper() }}:{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}ASSISTANT:"
+)
+"""The same prompt as a Jinja template, for processors."""
+
+SAME_PLACE = (
+    ("beach", "sand"), ("meadow", "grass"), ("snow", "snowy"), ("kitchen", "tiles"), ("street", "road"),
+    ("carpet", "rug"), ("table", "boards"), ("roof", "shingles"), ("day", "daylight"), ("dusk", "evening"),
+    ("night", "dark"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,18 +71,33 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> Ll
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        tie_word_embeddings=False,
+        tie_word_embeddings=True,
     )
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=image_id(tokenizer),
         image_seq_length=(SIDE_PX // PATCH) ** 2,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
-        tie_word_embeddings=False,
+        tie_word_embeddings=True,
     )
-    return LlavaForConditionalGeneration(config)
+    model = LlavaForConditionalGeneration(config)
+    _give_meaning(model.model.language_model.embed_tokens.weight, tokenizer)
+    return model
+
+
+@torch.no_grad()
+def _give_meaning(words: torch.Tensor, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Embeddings of a size that is seen beside the blocks' output; words for the same look or place start alike."""
+    words.normal_(std=STD)
+    synonyms = [group for table in (SIZE_WORDS, TEXTURE_WORDS, COLOUR_WORDS) for group in table.values()]
+    for group in (*synonyms, *SAME_PLACE):
+        ids = tokenizer.convert_tokens_to_ids([f"▁{word}" for word in group])
+        assert isinstance(ids, list)
+        first, *others = ids
+        for other in others:
+            words[other] = words[first] + words[other] / 3
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
@@ -85,6 +115,5 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         patch_size=PATCH,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template="{% for message in messages %}{{ message['role'].upper() }}:{% for part in message['content'] %}"
-        "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %} {% endfor %}ASSISTANT:",
+        chat_template=CHAT,
     )

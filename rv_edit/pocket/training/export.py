@@ -17,11 +17,11 @@ from data_modules.records import ImageRef
 from rv_edit.embedding import TextEncoder
 from rv_edit.embedding.calibrate import calibrate
 from rv_edit.pocket.render import render_png
+from rv_edit.pocket.scene import random_scene
 from rv_edit.pocket.tokenizer import build_tokenizer
 from rv_edit.pocket.training.build import TEMPLATE, Size, build_llava, build_processor
-from rv_edit.pocket.training.lessons import random_query
+from rv_edit.pocket.training.contexts import random_query
 from rv_edit.pocket.training.sentences import SentenceTraining, build_encoder, export_encoder
-from rv_edit.pocket.scene import random_scene
 
 CALIBRATION_PAIRS = 256
 

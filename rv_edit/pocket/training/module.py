@@ -12,8 +12,15 @@ import math
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from transformers import AttentionInterface, LlavaForConditionalGeneration
+from transformers import (
+    AttentionInterface,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
 
 from rv_edit.pocket.training.optim import MuonAdamW
 from rv_edit.pocket.training.oracle import CLASSES, Oracle
@@ -21,7 +28,13 @@ from rv_edit.pocket.training.packing import Packed
 
 
 def lean_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, **_: object
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    **_: object,
 ) -> tuple[Tensor, None]:
     """Attention with all of its arithmetic in bfloat16: on a CPU, its backward pass is the cheapest there is."""
     given = query.dtype
@@ -42,6 +55,7 @@ class PocketTraining(L.LightningModule):
 
     Args:
         model: a LLaVA whose picture tokens are the 36 patches.
+        tokenizer: of the model.
         stage: ``language``, ``vision`` or ``joint``.
         lr: peak learning rate.
         total_steps: length of the cosine schedule.
@@ -51,6 +65,7 @@ class PocketTraining(L.LightningModule):
     def __init__(
         self,
         model: LlavaForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerFast,
         stage: str,
         lr: float,
         total_steps: int,
@@ -60,10 +75,15 @@ class PocketTraining(L.LightningModule):
         super().__init__()
         self.model, self.stage, self.imitate = model, stage, imitate
         self.lr, self.total_steps, self.warmup = lr, total_steps, warmup
-        width = model.config.text_config.hidden_size
+        text, vision = model.config.text_config, model.config.vision_config
+        assert isinstance(text, LlamaConfig) and isinstance(vision, CLIPVisionConfig)
         model.model.language_model.config._attn_implementation = "lean"
-        self.oracle = Oracle(width)
-        self.heads = nn.ModuleList(nn.Linear(model.config.vision_config.hidden_size, n) for n in CLASSES)
+        self.oracle = Oracle(text.hidden_size, tokenizer)
+        self.heads = nn.ModuleList(nn.Linear(vision.hidden_size, n) for n in CLASSES)
+
+    def perfect(self, labels: Tensor) -> Tensor:
+        """Picture tokens ``(B, 36, d)`` of a perfect eye."""
+        return self.oracle(labels, self.model.model.language_model.embed_tokens.weight)
 
     def look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels ``(B, 3, 72, 72)`` to tower features ``(B, 36, dv)`` and picture tokens ``(B, 36, d)``."""
@@ -101,14 +121,15 @@ class PocketTraining(L.LightningModule):
         return total / len(self.heads)
 
     def training_step(self, batch: tuple[Packed | None, Tensor | None, Tensor], _: int) -> Tensor:
+        """The stage's loss on packed lessons, pixels ``(B, 3, 72, 72)`` and labels ``(B, 36, 6)``."""
         packed, pixels, labels = batch
         if self.stage == "language":
             assert packed is not None
-            loss = self.read(packed, self.oracle(labels))
+            loss = self.read(packed, self.perfect(labels))
         else:
             assert pixels is not None
             seen, picture = self.look(pixels)
-            target = self.oracle(labels).detach()
+            target = self.perfect(labels).detach()
             loss = self.dense(seen, labels)
             copy = F.mse_loss(picture.float(), target.float()) / target.float().var()
             if self.stage == "vision":
@@ -120,7 +141,7 @@ class PocketTraining(L.LightningModule):
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon on the matrices of the blocks, AdamW on everything else; warm-up, then cosine to a twentieth."""
         blocks = [p for name, p in self.named_parameters() if p.ndim == 2 and ".layers." in name]
         chosen = {id(p) for p in blocks}

@@ -37,7 +37,7 @@ class MuonAdamW(torch.optim.Optimizer):
         self.state = defaultdict(dict)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Evaluate the closure, then step both."""
         loss = None
         if closure is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
 
 from rv_edit.pocket.scene import COLOURS, KINDS, LIGHTS, PLACES, SIZES, TEXTURES
 from rv_edit.pocket.training.lessons import View
@@ -17,6 +18,9 @@ HIDDEN_KIND = len(KINDS)
 NOTHING_KIND = len(KINDS) + 1
 LABELS = ("kind", "colour", "texture", "size", "place", "light")
 CLASSES = (len(KINDS) + 2, len(COLOURS) + 1, len(TEXTURES) + 1, len(SIZES) + 1, len(PLACES), len(LIGHTS))
+NAMES = (KINDS, COLOURS, TEXTURES, SIZES, PLACES, LIGHTS)
+"""The word of each class; further classes (hidden, nothing) have none."""
+STD = 0.15
 SIDE = 6
 """Patches a side: divisible by 1, 2 and 3, so that the cells of every crop align with patches."""
 
@@ -41,16 +45,24 @@ def patch_labels(view: View) -> Tensor:
 
 
 class Oracle(nn.Module):
-    """Labels ``(B, 36, 6)`` to picture tokens ``(B, 36, dim)``."""
+    """Labels ``(B, 36, 6)`` to picture tokens ``(B, 36, dim)``, out of the words' own embeddings.
 
-    def __init__(self, dim: int) -> None:
+    A red mug is encoded as "mug" + "red" + …: a word and what it looks like start out alike, which is what makes the
+    decoder learn to find things by their description within minutes. With embeddings of the oracle's own, it still
+    guessed among the things of a scene after 1,600 steps of 8 lessons.
+    """
+
+    def __init__(self, dim: int, tokenizer: PreTrainedTokenizerFast) -> None:
         super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(n, dim) for n in CLASSES)
-        self.position = nn.Parameter(torch.randn(SIDE * SIDE, dim) * 0.3)
-        for table in self.tables:
-            nn.init.normal_(table.weight, std=0.3)
+        extra = [n - len(words) for n, words in zip(CLASSES, NAMES, strict=True)]
+        self.others = nn.ParameterList(nn.Parameter(torch.randn(n, dim) * STD) for n in extra)
+        self.position = nn.Parameter(torch.randn(SIDE * SIDE, dim) * STD)
+        self.ids = [tokenizer.convert_tokens_to_ids([f"▁{word}" for word in words]) for words in NAMES]
 
-    def forward(self, labels: Tensor) -> Tensor:
-        """Sum of the embeddings of a patch's labels and of its position."""
-        parts = [table(labels[..., i]) for i, table in enumerate(self.tables)]
+    def forward(self, labels: Tensor, words: Tensor) -> Tensor:
+        """Sum of the embeddings ``words`` (vocabulary, dim) of a patch's labels, and of its position."""
+        parts = [
+            torch.cat([words[ids], other])[labels[..., i]]
+            for i, (ids, other) in enumerate(zip(self.ids, self.others, strict=True))
+        ]
         return torch.stack(parts).sum(0) + self.position

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from rv_edit.pocket.training.lessons import Group
+from rv_edit.pocket.training.contexts import Group
 
 HEAD, TAIL = "USER:", "ASSISTANT:"
 

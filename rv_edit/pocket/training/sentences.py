@@ -15,6 +15,7 @@ from random import Random
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import IterableDataset
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -25,7 +26,7 @@ from rv_edit.pocket.judge import Fact, Sighting
 from rv_edit.pocket.knowledge import pool
 from rv_edit.pocket.queries import Query
 from rv_edit.pocket.scene import KINDS, random_scene
-from rv_edit.pocket.training.lessons import random_query, remark, stray
+from rv_edit.pocket.training.contexts import BY_KNOWLEDGE, random_query, remark, stray
 
 DIM, LAYERS, HEADS = 128, 2, 4
 Ids = dict[str, Tensor]
@@ -47,7 +48,7 @@ def pair(rng: Random) -> tuple[str, str]:
     if roll < 0.78:
         query = which_query(scene, thing, relation, value, rng)
         if rng.random() < 0.4:
-            query = Query(rng.choice(("colour", "row", "texture")), Description(frozenset()), relation, value)
+            query = Query(rng.choice(BY_KNOWLEDGE), Description(frozenset()), relation, value)
         return query.render(rng), fact.render(rng)
     if roll < 0.86 and not thing.hidden:
         query = value_query(scene, thing, relation, rng, named=1.0)
@@ -107,6 +108,7 @@ class SentenceTraining(L.LightningModule):
         return F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1)
 
     def training_step(self, batch: tuple[Ids, Ids], _: int) -> Tensor:
+        """Each sentence must find its partner among those of the batch, both ways round."""
         one, two = self.embed(batch[0]).float(), self.embed(batch[1]).float()
         scores = one @ two.T * self.scale
         target = torch.arange(len(scores))
@@ -115,7 +117,7 @@ class SentenceTraining(L.LightningModule):
         self.log("loss", loss, prog_bar=True)
         return loss
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a linear warm-up and decay."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.LambdaLR(

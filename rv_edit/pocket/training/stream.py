@@ -12,6 +12,7 @@ from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
 from rv_edit.pocket.scene import GRID
+from rv_edit.pocket.tokenizer import image_id
 from rv_edit.pocket.training.lessons import View, lesson
 from rv_edit.pocket.training.oracle import patch_labels
 from rv_edit.pocket.training.packing import Packed, Speller, collate, flatten
@@ -57,7 +58,7 @@ class Lessons(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         spell = Speller(self.tokenizer)
-        image_id = self.tokenizer.convert_tokens_to_ids("<image>")
+        picture_id = image_id(self.tokenizer)
         info = torch.utils.data.get_worker_info()
         step, stride = self.start + (info.id if info else 0), (info.num_workers if info else 1)
         while True:
@@ -70,7 +71,7 @@ class Lessons(IterableDataset[Batch]):
             if self.words:
                 ids = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
                 pairs = [(group, owner) for owner, one in enumerate(lessons) for group in one.groups]
-                flats = [flatten(group, spell, labels.shape[1], image_id, *ids) for group, _ in pairs]
+                flats = [flatten(group, spell, labels.shape[1], picture_id, *ids) for group, _ in pairs]
                 packed = collate(flats, [owner for _, owner in pairs], self.tokenizer.pad_token_id)
             yield packed, pixels, labels
             step += stride

@@ -1,0 +1,199 @@
+"""Contexts: the statements that stand before questions, drawn to match them, to contradict them, or to mislead.
+
+Statements that match a question, counterfactual ones, ones about other pictures and near misses are mixed, so that
+reading needs judgement. Every target comes from :func:`rv_edit.pocket.judge.judge`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from rv_edit.pocket.describe import Description, describe, side
+from rv_edit.pocket.draw import RICH_EXTRAS, known, random_relation, value_query, visual_query, which_query
+from rv_edit.pocket.judge import AnswerStatement, Fact, Remark, Sighting, Statement, judge, visible_kinds
+from rv_edit.pocket.knowledge import believed, pool
+from rv_edit.pocket.queries import Query, visual_pool
+from rv_edit.pocket.scene import COLOURS, KINDS, SIZES, TEXTURES, Scene, random_scene
+from rv_edit.pocket.words import made_up
+
+EXTRAS = (0, 1, 2)
+"""How many details a description has beyond the looks, each as likely."""
+BY_KNOWLEDGE = ("colour", "row", "texture")
+"""What may be asked of "the thing used for …"."""
+LENGTHS = (1, 2, 3, 4, 5, 5, 6, 7, 8)
+"""How many statements a context has, each as likely; five counts twice."""
+
+
+@dataclass
+class Group:
+    """Statements, and questions (text, answer) asked after them."""
+
+    statements: list[str]
+    items: list[tuple[str, str]] = field(default_factory=list)
+
+
+def random_value(query_relation: str, rng: Random, honest: str | None = None) -> str:
+    """A value to state: the believed one, any of the relation, or a made-up word."""
+    roll = rng.random()
+    if honest is not None and roll < 0.3:
+        return honest
+    return rng.choice(pool(query_relation)) if roll < 0.7 else made_up(rng)
+
+
+def _random_answer(query: Query, rng: Random) -> str:
+    if rng.random() < 0.3:
+        return made_up(rng)
+    return rng.choice(pool(query.relation) if query.about == "value" else visual_pool(query.about))
+
+
+def clause_query(scene: Scene, rng: Random) -> Query | None:
+    """Ask for the colour or row of "the thing used for …"."""
+    seen = [thing for thing in scene.things if not thing.hidden]
+    if not seen:
+        return None
+    thing, relation = rng.choice(seen), random_relation(rng)
+    value = believed(thing.kind, relation) or rng.choice(pool(relation))
+    return Query(rng.choice(BY_KNOWLEDGE), Description(frozenset()), relation, value)
+
+
+def random_query(scene: Scene, rng: Random, easy: bool = False) -> Query:
+    """Any query about a scene; easy ones describe tersely and look more than they know."""
+    roll = rng.random() * (1.6 if easy else 1.0)
+    thing, relation = rng.choice(scene.things), random_relation(rng)
+    if roll < 0.5:
+        return value_query(scene, thing, relation, rng, extras=(0,) if easy else RICH_EXTRAS)
+    if roll < 0.68 and not thing.hidden:
+        return which_query(scene, thing, relation, believed(thing.kind, relation) or rng.choice(pool(relation)), rng)
+    if roll < 0.78 and (query := clause_query(scene, rng)):
+        return query
+    return visual_query(scene, rng, (0,) if easy else EXTRAS)
+
+
+def remark(scene: Scene, rng: Random) -> Remark | None:
+    """A true remark about two visible things."""
+    pairs = [
+        (one, two, where)
+        for one in scene.things
+        for two in scene.things
+        if one is not two and not one.hidden and not two.hidden and (where := side(one, two))
+    ]
+    if not pairs:
+        return None
+    one, two, where = rng.choice(pairs)
+    return Remark(Description(frozenset({("kind", one.kind)})), two.kind, where)
+
+
+def near_miss(query: Query, rng: Random) -> Query:
+    """The same words but for one: another relation, or one slot of the description changed."""
+    if query.about == "value" and rng.random() < 0.4:
+        return replace(query, relation=rng.choice([random_relation(rng) for _ in range(3)]))
+    slots = dict(sorted(query.description.slots))  # sorted: sets have no order that lasts
+    pools = {"colour": COLOURS, "texture": TEXTURES, "size": SIZES, "kind": KINDS}
+    changeable = [name for name in slots if name in pools]
+    if changeable:
+        name = rng.choice(changeable)
+        slots[name] = rng.choice([value for value in pools[name] if value != slots[name]])
+    elif query.value:
+        return replace(query, value=rng.choice(pool(query.relation)))
+    return replace(query, description=Description(frozenset(slots.items())))
+
+
+def stray(scene: Scene, queries: list[Query], rng: Random) -> Statement | None:
+    """A statement that most likely matches nothing: from another picture, or a near miss."""
+    roll = rng.random()
+    other = random_scene(rng, held_out=False, hidden=0.1)
+    if roll < 0.25:
+        if rng.random() < 0.4:
+            query = random_query(other, rng)
+        else:
+            query = value_query(other, rng.choice(other.things), random_relation(rng), rng, 0.1)
+        return AnswerStatement(query, _random_answer(query, rng))
+    if roll < 0.45 and queries:
+        near = near_miss(rng.choice(queries), rng)
+        return AnswerStatement(near, _random_answer(near, rng))
+    if roll < 0.60:
+        thing = rng.choice(other.things)
+        return Sighting(describe(thing, other, rng, extras=rng.choice(EXTRAS)), thing.kind)
+    if roll < 0.70:
+        return remark(other if rng.random() < 0.5 else scene, rng)
+    kind = rng.choice(scene.things).kind if rng.random() < 0.45 else rng.choice(KINDS)
+    relation = rng.choice([query.relation for query in queries if query.relation] or [""]) if rng.random() < 0.4 else ""
+    relation = relation or random_relation(rng)
+    return Fact(kind, relation, random_value(relation, rng, believed(kind, relation)))
+
+
+def support(query: Query, scene: Scene, rng: Random) -> list[Statement]:
+    """Statements that match a query: its answer, the facts behind it, both, or ones from another picture."""
+    answer: Statement = AnswerStatement(query, _random_answer(query, rng))
+    if query.about not in ("value", "which", "kind"):
+        return [answer] if rng.random() < 0.5 else []
+    if query.about == "kind":
+        thing = query.description.referent(scene)
+        return [Sighting(query.description, thing.kind)] if thing and rng.random() < 0.6 else [answer]
+    if query.about == "which":
+        thing = next((one for one in scene.things if not one.hidden), None)
+        if thing is None or rng.random() < 0.35:
+            return [answer]
+        return [Fact(rng.choice(sorted(visible_kinds(scene))), query.relation, query.value)]
+    thing = query.description.referent(scene)
+    if thing is None:
+        return [answer]
+    value = random_value(query.relation, rng, believed(thing.kind, query.relation))
+    kind = thing.kind if not thing.hidden or rng.random() < 0.5 else rng.choice(KINDS)
+    facts: list[Statement] = [Sighting(query.description, kind), Fact(kind, query.relation, value)]
+    mode = rng.choices(("answer", "fact", "facts", "all", "sighting", "elsewhere"), (3, 2, 2.5, 3, 1, 1.6))[0]
+    if mode == "elsewhere" and not any(one.hidden for one in scene.things):
+        absent = rng.choice([one for one in KINDS if one not in visible_kinds(scene)])
+        value = random_value(query.relation, rng, believed(absent, query.relation))
+        told: list[Statement] = [Sighting(query.description, absent), AnswerStatement(query, value)]
+        return told + ([Fact(absent, query.relation, value)] if rng.random() < 0.5 else [])
+    if mode == "answer":
+        return [answer]
+    if mode == "fact":
+        return facts[1:]
+    if mode == "sighting":
+        return facts[:1]
+    return facts if mode == "facts" else [*facts, AnswerStatement(query, value)]
+
+
+def _key(statement: Statement) -> object:
+    if isinstance(statement, AnswerStatement):
+        return statement.query
+    if isinstance(statement, Sighting):
+        return statement.description
+    if isinstance(statement, Fact):
+        return statement.kind, statement.relation
+    return statement
+
+
+def told_group(scene: Scene, rng: Random, n_queries: int = 3, easy: bool = False) -> Group:
+    """Statements and questions, some of which they answer; an easy group has no strays."""
+    wanted = 3 if easy else rng.choice(LENGTHS)
+    queries: list[Query] = []
+    statements: dict[object, Statement] = {}
+    for _ in range(n_queries):
+        query = random_query(scene, rng, easy)
+        if query.about == "value" and not easy and rng.random() < 0.5:  # prefer what needs telling
+            for _ in range(4):
+                thing = query.description.referent(scene)
+                if thing is None or thing.hidden or not known(thing.kind, query.relation):
+                    break
+                query = value_query(scene, rng.choice(scene.things), random_relation(rng), rng)
+        queries.append(query)
+        room = wanted - len(statements)
+        if room > 0 and rng.random() < 0.7:
+            new = support(query, scene, rng)
+            if len(new) <= room and not any(_key(one) in statements for one in new):
+                statements |= {_key(one): one for one in new}
+    tries = 30 if easy else 0
+    while len(statements) < wanted and (tries := tries + 1) < 30:
+        if one := stray(scene, queries, rng):
+            statements.setdefault(_key(one), one)
+    context = list(statements.values())
+    rng.shuffle(context)
+    group = Group([one.render(rng) for one in context])
+    for query in queries:
+        if (target := judge(query, context, scene)) is not None:
+            group.items.append((query.render(rng), target))
+    return group
