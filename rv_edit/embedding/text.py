@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from data_modules.records import RecordError
@@ -17,6 +18,14 @@ from rv_edit.errors import ConfigError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+
+def _as_loaded(tokenizer: Tokenizer) -> str:
+    """A tokenizer as text, without the padding and truncation that its last call left behind."""
+    fresh = Tokenizer.from_str(tokenizer.to_str())
+    fresh.no_padding()
+    fresh.no_truncation()
+    return str(fresh.to_str())
 
 
 class TextEncoder:
@@ -73,7 +82,7 @@ class TextEncoder:
         digest.update(repr((self._model.get_max_seq_length(), self._model.prompts)).encode())
         tokenizer = self._model.tokenizer
         fast = getattr(tokenizer, "backend_tokenizer", None)
-        digest.update((fast.to_str() if fast is not None else repr(sorted(tokenizer.get_vocab().items()))).encode())
+        digest.update((_as_loaded(fast) if fast is not None else repr(sorted(tokenizer.get_vocab().items()))).encode())
         for name, value in sorted(self._model.state_dict().items()):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
@@ -154,7 +163,9 @@ def _load(name: str, device: str) -> SentenceTransformer:
     address = str(resolve_checkpoint(name))
 
     def build(local: bool) -> SentenceTransformer:
-        return SentenceTransformer(address, device=device, local_files_only=local)
+        # Weights stored in half precision are computed with in full: keys must not depend on what a CPU is quick at.
+        options = {"dtype": torch.float32}
+        return SentenceTransformer(address, device=device, local_files_only=local, model_kwargs=options)
 
     if Path(address).is_dir():
         if not (Path(address) / "modules.json").is_file():

@@ -109,6 +109,9 @@ def test_fingerprint_tells_weights_apart_but_not_places(encoder_folder: Path, tm
     encoder = TextEncoder(encoder_folder)
     copy = shutil.copytree(encoder_folder, tmp_path / "elsewhere")
     assert TextEncoder(copy).fingerprint == encoder.fingerprint
+    used = TextEncoder(copy)
+    used.encode(["short", "a much longer sentence than that"], exact=False)  # leaves its padding in the tokenizer
+    assert used.fingerprint == encoder.fingerprint
     assert TextEncoder(build_encoder(tmp_path / "seed", seed=1)).fingerprint != encoder.fingerprint
     assert TextEncoder(build_encoder(tmp_path / "raw", normalize=False)).fingerprint != encoder.fingerprint
 

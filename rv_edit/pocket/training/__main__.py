@@ -105,7 +105,7 @@ def main() -> None:
         log_every_n_steps=20,
         enable_model_summary=False,
     )
-    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=False)
+    trainer.fit(module, loader, ckpt_path=last if last.exists() else None, weights_only=True)
 
 
 if __name__ == "__main__":

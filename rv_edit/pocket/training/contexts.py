@@ -167,7 +167,7 @@ def _key(statement: Statement) -> object:
     return statement
 
 
-def told_group(scene: Scene, rng: Random, n_queries: int = 3, easy: bool = False) -> Group:
+def told_group(scene: Scene, rng: Random, n_queries: int = 6, easy: bool = False) -> Group:
     """Statements and questions, some of which they answer; an easy group has no strays."""
     wanted = 3 if easy else rng.choice(LENGTHS)
     queries: list[Query] = []

@@ -189,7 +189,7 @@ def crop_lesson(rng: Random) -> Lesson:
     return Lesson(view, [Group([], items)])
 
 
-def open_items(scene: Scene, rng: Random, n: int = 5, easy: bool = False) -> list[tuple[str, str]]:
+def open_items(scene: Scene, rng: Random, n: int = 9, easy: bool = False) -> list[tuple[str, str]]:
     """Questions without statements that the model should be able to answer by itself."""
     items: list[tuple[str, str]] = []
     while len(items) < n:

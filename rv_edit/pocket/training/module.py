@@ -90,23 +90,27 @@ class PocketTraining(L.LightningModule):
         seen = self.model.model.vision_tower(pixels).last_hidden_state[:, 1:]
         return seen, self.model.model.multi_modal_projector(seen)
 
-    def read(self, packed: Packed, picture: Tensor) -> Tensor:
+    def read(self, packs: list[Packed], picture: Tensor) -> Tensor:
         """Mean loss on the answers of packed lessons, given picture tokens ``(B, 36, d)``."""
         core = self.model.model.language_model
-        embeds = core.embed_tokens(packed.ids)
-        at = packed.ids == self.model.config.image_token_index
-        embeds = embeds.masked_scatter(at.unsqueeze(-1), picture[packed.owner].to(embeds.dtype))
-        unseen = torch.zeros(packed.sees.shape, dtype=torch.bfloat16).masked_fill_(~packed.sees, -1e4)
-        hidden = core(
-            inputs_embeds=embeds, attention_mask=unseen[:, None], position_ids=packed.positions, use_cache=False
-        ).last_hidden_state
-        wanted = packed.labels[:, 1:] != -100
-        logits = self.model.lm_head(hidden[:, :-1][wanted])
-        losses = F.cross_entropy(logits.float(), packed.labels[:, 1:][wanted], reduction="none")
-        weights = packed.weights[:, 1:][wanted]
-        right = (logits.argmax(-1) == packed.labels[:, 1:][wanted]).float()
-        self.log("token_accuracy", right.mean(), prog_bar=True)
-        return (losses * weights).sum() / weights.sum()
+        loss, weight, right, count = picture.new_zeros(()), 0.0, 0.0, 0
+        for packed in packs:
+            embeds = core.embed_tokens(packed.ids)
+            at = packed.ids == self.model.config.image_token_index
+            embeds = embeds.masked_scatter(at.unsqueeze(-1), picture[packed.owner].to(embeds.dtype))
+            unseen = torch.zeros(packed.sees.shape, dtype=torch.bfloat16).masked_fill_(~packed.sees, -1e4)
+            hidden = core(
+                inputs_embeds=embeds, attention_mask=unseen[:, None], position_ids=packed.positions, use_cache=False
+            ).last_hidden_state
+            wanted = packed.labels[:, 1:] != -100
+            labels, weights = packed.labels[:, 1:][wanted], packed.weights[:, 1:][wanted]
+            logits = self.model.lm_head(hidden[:, :-1][wanted]).float()
+            loss = loss + (F.cross_entropy(logits, labels, reduction="none") * weights).sum()
+            weight += float(weights.sum())
+            right += float((logits.argmax(-1) == labels).sum())
+            count += len(labels)
+        self.log("token_accuracy", right / count, prog_bar=True)
+        return loss / weight
 
     def dense(self, seen: Tensor, labels: Tensor) -> Tensor:
         """Loss of reading every patch's labels off the tower."""
@@ -120,11 +124,10 @@ class PocketTraining(L.LightningModule):
                 self.log(f"see/{i}", right, prog_bar=True)
         return total / len(self.heads)
 
-    def training_step(self, batch: tuple[Packed | None, Tensor | None, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: tuple[list[Packed], Tensor | None, Tensor], _: int) -> Tensor:
         """The stage's loss on packed lessons, pixels ``(B, 3, 72, 72)`` and labels ``(B, 36, 6)``."""
         packed, pixels, labels = batch
         if self.stage == "language":
-            assert packed is not None
             loss = self.read(packed, self.perfect(labels))
         else:
             assert pixels is not None
@@ -135,7 +138,6 @@ class PocketTraining(L.LightningModule):
             if self.stage == "vision":
                 loss = loss + copy
             else:
-                assert packed is not None
                 loss = self.read(packed, picture) + self.imitate * (loss + copy)
             self.log("copy", copy, prog_bar=True)
         self.log("loss", loss, prog_bar=True)

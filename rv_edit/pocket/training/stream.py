@@ -17,7 +17,7 @@ from rv_edit.pocket.training.lessons import View, lesson
 from rv_edit.pocket.training.oracle import patch_labels
 from rv_edit.pocket.training.packing import Packed, Speller, collate, flatten
 
-Batch = tuple[Packed | None, Tensor | None, Tensor]
+Batch = tuple[list[Packed], Tensor | None, Tensor]
 
 
 def picture_of(view: View) -> Image.Image:
@@ -67,11 +67,13 @@ class Lessons(IterableDataset[Batch]):
             lessons = [lesson(rng, easy=easy) for rng in rngs]
             labels = torch.stack([patch_labels(one.view) for one in lessons])
             pixels = self.pixels_of([picture_of(one.view) for one in lessons]) if self.pixels_of else None
-            packed = None
+            packed: list[Packed] = []
             if self.words:
                 ids = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
                 pairs = [(group, owner) for owner, one in enumerate(lessons) for group in one.groups]
-                flats = [flatten(group, spell, labels.shape[1], picture_id, *ids) for group, _ in pairs]
-                packed = collate(flats, [owner for _, owner in pairs], self.tokenizer.pad_token_id)
+                rows = [(flatten(group, spell, labels.shape[1], picture_id, *ids), owner) for group, owner in pairs]
+                rows.sort(key=lambda row: len(row[0].ids))
+                halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]  # short ones are not padded to the longest
+                packed = [collate(*map(list, zip(*half, strict=True)), self.tokenizer.pad_token_id) for half in halves if half]
             yield packed, pixels, labels
             step += stride
