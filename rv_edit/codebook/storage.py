@@ -8,6 +8,7 @@ between the two renames, the new JSON lines still lie beside them as ``codebook.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rv_edit.codebook.codebook import Codebook
 
 TENSORS, RECORDS = "codebook.safetensors", "codebook.jsonl"
+ABOUT = "codebook"
 
 
 def save(book: Codebook, folder: Path) -> Path:
@@ -36,7 +38,9 @@ def save(book: Codebook, folder: Path) -> Path:
     """
     state = codec.tensors(book)
     text = codec.records_text(book, {"tensors_sha256": _digest(state)}).encode()
-    numbers = safetensors.save(state, {"schema": str(codec.SCHEMA), "records_sha256": hashlib.sha256(text).hexdigest()})
+    # One entry: safetensors writes several in an order that differs between processes, and equal books are equal bytes.
+    about = {"records_sha256": hashlib.sha256(text).hexdigest(), "schema": codec.SCHEMA}
+    numbers = safetensors.save(state, {ABOUT: json.dumps(about, sort_keys=True)})
     pending = {name: folder / f"{name}.new" for name in (TENSORS, RECORDS)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,9 +92,9 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], str]:
         if TENSORS in missing or missing and not (folder / f"{RECORDS}.new").is_file():
             raise ConfigError(f"codebook: no {missing[0]} there; give the folder that a run saved its codebook in")
         with safe_open(folder / TENSORS, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = _about((file.metadata() or {}).get(ABOUT))
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("schema") != str(codec.SCHEMA):
+        if metadata.get("schema") != codec.SCHEMA:
             raise ConfigError(
                 f"codebook: schema {metadata.get('schema')!r}, expected {codec.SCHEMA}; make the edits anew"
             )
@@ -105,6 +109,15 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], str]:
             f"codebook: {TENSORS} is truncated or damaged ({error}); restore both files from a copy"
         ) from error
     raise ConfigError(f"codebook: {RECORDS} is not what was saved with {TENSORS}; restore both files from a copy")
+
+
+def _about(text: str | None) -> dict[str, Any]:
+    """What a file of tensors says of itself; nothing where it does not say."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _digest(state: Mapping[str, Tensor]) -> str:

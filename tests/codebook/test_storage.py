@@ -91,7 +91,7 @@ def test_a_newer_schema_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("rv_edit.codebook.codec.SCHEMA", 2)
     full_book().save(tmp_path)
     monkeypatch.undo()
-    with pytest.raises(ConfigError, match="schema '2', expected 1"):
+    with pytest.raises(ConfigError, match="schema 2, expected 1"):
         Codebook.load(tmp_path)
 
 
