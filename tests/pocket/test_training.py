@@ -70,7 +70,11 @@ def test_muon_and_adamw_restore_to_the_same_steps() -> None:
     def steps(restart: bool) -> torch.Tensor:
         torch.manual_seed(0)
         model = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.LayerNorm(6), torch.nn.Linear(6, 2))
-        make = lambda: MuonAdamW([model[0].weight], [p for p in model.parameters() if p is not model[0].weight], 1e-2)  # noqa: E731
+        rest = [p for p in model.parameters() if p is not model[0].weight]
+
+        def make() -> MuonAdamW:
+            return MuonAdamW([([model[0].weight], 0.5)], [(rest, 1.0)], 1e-2)
+
         optimizer = make()
         for step in range(6):
             if restart and step == 3:

@@ -59,7 +59,9 @@ class PocketTraining(L.LightningModule):
         stage: ``language``, ``vision`` or ``joint``.
         lr: peak learning rate.
         total_steps: length of the cosine schedule.
+        warmup: steps until the peak.
         imitate: weight of imitating the oracle's tokens in the joint stage.
+        tower_share: share of ``lr`` that the vision tower gets in the joint stage.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class PocketTraining(L.LightningModule):
         total_steps: int,
         warmup: int = 200,
         imitate: float = 0.0,
+        tower_share: float = 0.1,
     ) -> None:
         super().__init__()
         self.model, self.stage, self.imitate = model, stage, imitate
-        self.lr, self.total_steps, self.warmup = lr, total_steps, warmup
+        self.lr, self.total_steps, self.warmup, self.tower_share = lr, total_steps, warmup, tower_share
         text, vision = model.config.text_config, model.config.vision_config
         assert isinstance(text, LlamaConfig) and isinstance(vision, CLIPVisionConfig)
         model.model.language_model.config._attn_implementation = "lean"
@@ -145,9 +148,17 @@ class PocketTraining(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Muon on the matrices of the blocks, AdamW on everything else; warm-up, then cosine to a twentieth."""
-        blocks = [p for name, p in self.named_parameters() if p.ndim == 2 and ".layers." in name]
-        chosen = {id(p) for p in blocks}
-        optimizer = MuonAdamW(blocks, [p for p in self.parameters() if id(p) not in chosen], self.lr)
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            block = parameter.ndim == 2 and ".layers." in name
+            groups.setdefault((block, "vision_tower" in name), []).append(parameter)
+        # A tower that already sees is not to be thrown over by a decoder that cannot read yet.
+        shares = {tower: self.tower_share if tower and self.stage == "joint" else 1.0 for tower in (False, True)}
+        split = [
+            [(some, shares[tower]) for (is_block, tower), some in groups.items() if is_block is kind]
+            for kind in (True, False)
+        ]
+        optimizer = MuonAdamW(split[0], split[1], self.lr)
 
         def scale(step: int) -> float:
             warm = min(1.0, (step + 1) / self.warmup)

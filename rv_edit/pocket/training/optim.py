@@ -13,22 +13,23 @@ from typing import Any
 import torch
 from torch import nn
 
+Group = tuple[Iterable[nn.Parameter], float]
+
 
 class MuonAdamW(torch.optim.Optimizer):
     """Steps both; the groups of both are its groups, so schedules and clipping see all parameters.
 
     Args:
-        blocks: two-dimensional hidden weights.
-        rest: embeddings, heads, norms, biases.
+        blocks: groups of two-dimensional hidden weights, with the share of ``lr`` that each gets.
+        rest: groups of embeddings, heads, norms and biases, likewise.
         lr: of both (Muon's update is scaled to AdamW's size).
         weight_decay: of both.
     """
 
-    def __init__(
-        self, blocks: Iterable[nn.Parameter], rest: Iterable[nn.Parameter], lr: float, weight_decay: float = 0.01
-    ) -> None:
-        self.muon = torch.optim.Muon(blocks, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
-        self.adamw = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=weight_decay)
+    def __init__(self, blocks: Iterable[Group], rest: Iterable[Group], lr: float, weight_decay: float = 0.01) -> None:
+        groups = [[{"params": list(some), "lr": lr * share} for some, share in one] for one in (blocks, rest)]
+        self.muon = torch.optim.Muon(groups[0], lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        self.adamw = torch.optim.AdamW(groups[1], lr=lr, betas=(0.9, 0.98), weight_decay=weight_decay)
         super().__init__([*self.muon.param_groups, *self.adamw.param_groups], {})
         self._share()
 

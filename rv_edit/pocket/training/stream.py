@@ -73,7 +73,8 @@ class Lessons(IterableDataset[Batch]):
                 pairs = [(group, owner) for owner, one in enumerate(lessons) for group in one.groups]
                 rows = [(flatten(group, spell, labels.shape[1], picture_id, *ids), owner) for group, owner in pairs]
                 rows.sort(key=lambda row: len(row[0].ids))
-                halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]  # short ones are not padded to the longest
-                packed = [collate(*map(list, zip(*half, strict=True)), self.tokenizer.pad_token_id) for half in halves if half]
+                pad, middle = self.tokenizer.pad_token_id, len(rows) // 2
+                halves = rows[:middle], rows[middle:]  # short ones are not padded to the longest
+                packed = [collate([one for one, _ in half], [at for _, at in half], pad) for half in halves if half]
             yield packed, pixels, labels
             step += stride

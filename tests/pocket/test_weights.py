@@ -1,0 +1,64 @@
+"""The shipped weights: small, loaded as any checkpoint is, and described by a card that is not out of date."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import torch
+
+from rv_edit.embedding import TextEncoder
+from rv_edit.embedding.key_space import KeySpace
+from rv_edit.pocket.card import card
+from rv_edit.pocket.gates import accuracy, taught_items
+from rv_edit.pocket.tokenizer import build_tokenizer
+from rv_edit.vlm import VLM, load_vlm
+
+WEIGHTS = Path(str(files("rv_edit.pocket"))) / "weights"
+LLAVA, ENCODER = "package://rv_edit.pocket/weights/llava", "package://rv_edit.pocket/weights/sentence_encoder"
+
+
+@pytest.fixture(scope="module")
+def vlm() -> VLM:
+    return load_vlm(LLAVA)
+
+
+def test_they_are_small() -> None:
+    for folder in ("llava", "sentence_encoder"):
+        assert sum(path.stat().st_size for path in (WEIGHTS / folder).rglob("*.safetensors")) <= 6_000_000
+
+
+def test_the_card_says_what_was_measured(vlm: VLM) -> None:
+    measured = json.loads((WEIGHTS / "llava" / "gates.json").read_text())
+    parameters = sum(p.numel() for p in vlm.model.parameters())
+    text = card(measured, parameters, "Pocket llava", type(vlm.model).__name__)
+    assert (WEIGHTS / "llava" / "README.md").read_text(encoding="utf-8") == text
+
+
+def test_the_model_knows_what_its_card_says(vlm: VLM) -> None:
+    measured = json.loads((WEIGHTS / "llava" / "gates.json").read_text())
+    assert accuracy(vlm, taught_items(80)[0]) == pytest.approx(measured["taught"], abs=0.15)
+
+
+def test_the_tokenizer_is_the_one_the_code_builds(vlm: VLM) -> None:
+    assert vlm.prompts.tokenizer.get_vocab() == build_tokenizer().get_vocab()
+    assert type(vlm.model).__name__ == "LlavaForConditionalGeneration"
+
+
+def test_the_key_space_belongs_to_these_weights(vlm: VLM) -> None:
+    space, encoder = KeySpace.load(WEIGHTS / "llava" / "key_space.json"), TextEncoder(ENCODER)
+    assert space.model_fingerprint == vlm.fingerprint
+    assert space.encoder_fingerprint == encoder.fingerprint
+
+
+def test_the_encoder_puts_wordings_of_a_question_together() -> None:
+    one, same, other = TextEncoder(ENCODER).encode(
+        [
+            "What is the small red thing near the lamp made of?",
+            "From which substance is the tiny scarlet object close to the lamp made?",  # a held-out wording
+            "Who uses the large blue article on the beach most?",
+        ]
+    )
+    assert torch.dot(one, same) > 0.6 > torch.dot(one, other)
