@@ -147,6 +147,14 @@ def kind_having(query: Query, statements: Sequence[Statement], scene: Scene) -> 
     return kind if kind in visible and not overridden else None
 
 
+def subject(query: Query, statements: Sequence[Statement], scene: Scene) -> Thing | None:
+    """The thing in the scene that a query speaks of, by its description or by what is known of it."""
+    if query.about == "which" or (query.relation and query.about != "value"):
+        kind = kind_having(query, statements, scene)
+        return next((one for one in scene.things if one.kind == kind and not one.hidden), None)
+    return query.description.referent(scene)
+
+
 def judge(query: Query, statements: Sequence[Statement], scene: Scene) -> str | None:
     """The answer a perfect reader gives, or ``None`` where neither scene, knowledge nor statements settle it."""
     if not about_another_picture(query, statements, scene):
@@ -159,15 +167,11 @@ def judge(query: Query, statements: Sequence[Statement], scene: Scene) -> str | 
         return LIGHT_NAMES[scene.light]
     if query.about == "count":
         return COUNTS[len(scene.things) - 1]
-    if query.about == "which":
-        return kind_having(query, statements, scene)
-    if query.relation and query.about != "value":
-        kind = kind_having(query, statements, scene)
-        thing = next((one for one in scene.things if one.kind == kind and not one.hidden), None)
-    else:
-        thing = query.description.referent(scene)
+    thing = subject(query, statements, scene)
     if thing is None:
         return None
+    if query.about == "which":
+        return thing.kind
     if query.about == "value":
         kind = kind_of(thing, query.description, statements)
         return value_of(kind, query.relation, statements) if kind else None

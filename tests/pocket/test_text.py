@@ -56,7 +56,7 @@ def test_no_training_text_uses_a_held_out_template() -> None:
     texts: list[str] = []
     for index in range(300):
         one = lesson(Random(index))
-        texts += [text for group in one.groups for text, _ in group.items]
+        texts += [text for group in one.groups for text, *_ in group.items]
         texts += [text for group in one.groups for text in group.statements]
         texts += pair(Random(index))
     inner = re.compile(r"The answer to question (.*\?) about the image is .*")

@@ -8,9 +8,10 @@ from random import Random
 import pytest
 import torch
 
+from rv_edit.pocket.scene import KINDS, random_scene
 from rv_edit.pocket.tokenizer import build_tokenizer
 from rv_edit.pocket.training.build import TEMPLATE, Size, build_llava
-from rv_edit.pocket.training.lessons import Group, lesson
+from rv_edit.pocket.training.lessons import Group, Item, lesson, open_items
 from rv_edit.pocket.training.module import PocketTraining
 from rv_edit.pocket.training.optim import MuonAdamW
 from rv_edit.pocket.training.oracle import SIDE, patch_labels
@@ -27,7 +28,7 @@ def flat(group: Group) -> Flat:
 
 
 def test_a_packed_group_gives_every_answer_the_loss_of_its_own_prompt() -> None:
-    module = PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, "language", 1e-3, 10).eval()
+    module = PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, "language", 1e-3, 10, pointing=0.0).eval()
     module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     one = next(x for x in (lesson(Random(i)) for i in range(9)) if any(g.statements for g in x.groups))
     group = next(group for group in one.groups if group.statements and len(group.items) > 1)
@@ -44,11 +45,24 @@ def test_a_packed_group_gives_every_answer_the_loss_of_its_own_prompt() -> None:
 
 
 def test_a_packed_prompt_is_tokenised_as_the_adapter_does() -> None:
-    group = Group(["A mug is red. A lamp is blue."], [("What is it?", "a mug")])
+    group = Group(["A mug is red. A lamp is blue."], [Item("What is it?", "a mug")])
     ids = flat(group).ids
     text = TEMPLATE.format(q="A mug is red. A lamp is blue. What is it?").replace("<image>", "<image>" * SIDE * SIDE)
     joint = TOKENIZER(text).input_ids + TOKENIZER("a mug", add_special_tokens=False).input_ids
     assert ids == [*joint, TOKENIZER.eos_token_id]
+
+
+def test_the_model_is_taught_at_the_prompts_end_which_thing_is_meant() -> None:
+    scene = random_scene(Random(3), n_things=3)
+    item = next(one for one in open_items(scene, Random(1), n=9) if one.cell >= 0)
+    thing = scene.at(item.cell // 3, item.cell % 3)
+    assert thing is not None and KINDS[item.kind] == thing.kind
+    packed = collate([flat(Group(["A mug is red."], [item, item]))], [0], 0)
+    tail = TOKENIZER(" ASSISTANT:", add_special_tokens=False).input_ids
+    for row, column, cell, kind in packed.about.tolist():
+        assert packed.ids[row, column - 1 : column + 1].tolist() == tail
+        assert packed.labels[row, column + 1] == TOKENIZER(item.answer, add_special_tokens=False).input_ids[0]
+        assert (cell, kind) == (item.cell, item.kind)
 
 
 def test_the_stream_can_be_entered_anywhere() -> None:

@@ -6,15 +6,17 @@ reading needs judgement. Every target comes from :func:`rv_edit.pocket.judge.jud
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import NamedTuple
 
 from rv_edit.pocket.describe import Description, describe, side
 from rv_edit.pocket.draw import RICH_EXTRAS, known, random_relation, value_query, visual_query, which_query
-from rv_edit.pocket.judge import AnswerStatement, Fact, Remark, Sighting, Statement, judge, visible_kinds
+from rv_edit.pocket.judge import AnswerStatement, Fact, Remark, Sighting, Statement, judge, subject, visible_kinds
 from rv_edit.pocket.knowledge import believed, pool
 from rv_edit.pocket.queries import Query, visual_pool
-from rv_edit.pocket.scene import COLOURS, KINDS, SIZES, TEXTURES, Scene, random_scene
+from rv_edit.pocket.scene import COLOURS, GRID, KINDS, SIZES, TEXTURES, Scene, random_scene
 from rv_edit.pocket.words import made_up
 
 EXTRAS = (0, 1, 2)
@@ -25,12 +27,33 @@ LENGTHS = (1, 2, 3, 4, 5, 5, 6, 7, 8)
 """How many statements a context has, each as likely; five counts twice."""
 
 
+class Item(NamedTuple):
+    """A question, its answer, and the cell and kind of the thing it speaks of (-1: of none, or of several)."""
+
+    question: str
+    answer: str
+    cell: int = -1
+    kind: int = -1
+
+
+def item_about(query: Query, statements: Sequence[Statement], scene: Scene, rng: Random) -> Item | None:
+    """A query as an item, ``None`` where nothing settles it."""
+    answer = judge(query, statements, scene)
+    if answer is None:
+        return None
+    thing = subject(query, statements, scene) if query.about not in ("place", "light", "count") else None
+    if thing is None:
+        return Item(query.render(rng), answer)
+    kind = len(KINDS) if thing.hidden else KINDS.index(thing.kind)
+    return Item(query.render(rng), answer, thing.row * GRID + thing.col, kind)
+
+
 @dataclass
 class Group:
     """Statements, and questions (text, answer) asked after them."""
 
     statements: list[str]
-    items: list[tuple[str, str]] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
 
 
 def random_value(query_relation: str, rng: Random, honest: str | None = None) -> str:
@@ -194,6 +217,6 @@ def told_group(scene: Scene, rng: Random, n_queries: int = 6, easy: bool = False
     rng.shuffle(context)
     group = Group([one.render(rng) for one in context])
     for query in queries:
-        if (target := judge(query, context, scene)) is not None:
-            group.items.append((query.render(rng), target))
+        if (item := item_about(query, context, scene, rng)) is not None:
+            group.items.append(item)
     return group

@@ -10,14 +10,16 @@ from random import Random
 
 from rv_edit.pocket.describe import LOOKS, SIDE_WORDS, describe, side
 from rv_edit.pocket.draw import random_relation
-from rv_edit.pocket.judge import Fact, Remark, Sighting, Statement, judge
+from rv_edit.pocket.judge import Fact, Remark, Sighting, Statement
 from rv_edit.pocket.knowledge import believed, pool
 from rv_edit.pocket.queries import Query
 from rv_edit.pocket.scene import GRID, KINDS, Scene, Thing, random_scene
 from rv_edit.pocket.training.contexts import (
     EXTRAS,
     Group,
+    Item,
     clause_query,
+    item_about,
     near_miss,
     random_query,
     random_value,
@@ -33,6 +35,7 @@ __all__ = [
     "CROPS",
     "SHOW",
     "Group",
+    "Item",
     "Lesson",
     "View",
     "caption_item",
@@ -94,7 +97,7 @@ def _subject_statement(scene: Scene, rng: Random) -> tuple[Sighting | Fact, Thin
     return Fact(thing.kind, relation, believed(thing.kind, relation) or rng.choice(pool(relation))), thing
 
 
-def show_item(view: View, rng: Random) -> tuple[str, str]:
+def show_item(view: View, rng: Random) -> Item:
     """The question "Does the image show …?": whether the thing that a statement speaks of is in view."""
     statement, thing = _subject_statement(view.scene, rng)
     if rng.random() < 0.25:  # another kind, or other looks
@@ -107,7 +110,8 @@ def show_item(view: View, rng: Random) -> tuple[str, str]:
             changed = near_miss(Query("kind", statement.description), rng).description
             statement = replace(statement, description=changed)
     text = statement.render(rng)
-    return SHOW.format(text if rng.random() < 0.5 else text.rstrip(".")), "yes" if in_view(statement, view) else "no"
+    question = SHOW.format(text if rng.random() < 0.5 else text.rstrip("."))
+    return Item(question, "yes" if in_view(statement, view) else "no")
 
 
 def in_view(statement: Sighting | Fact, view: View) -> bool:
@@ -140,7 +144,7 @@ def is_correct(statement: Statement, scene: Scene) -> bool:
     return False
 
 
-def correct_item(scene: Scene, rng: Random) -> tuple[str, str]:
+def correct_item(scene: Scene, rng: Random) -> Item:
     """The chain-of-error prompt, on one to three statements; about half are right."""
     statements: list[Sighting | Fact | Remark] = []
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
@@ -158,10 +162,11 @@ def correct_item(scene: Scene, rng: Random) -> tuple[str, str]:
         else:
             statements[index] = replace(one, side=rng.choice(tuple(SIDE_WORDS)))
     right = all(is_correct(one, scene) for one in statements)
-    return CORRECT.format(" ".join(one.render(rng) for one in statements)), "yes" if right else "no"
+    text = CORRECT.format(" ".join(one.render(rng) for one in statements))
+    return Item(text, "yes" if right else "no")
 
 
-def caption_item(view: View, rng: Random) -> tuple[str, str] | None:
+def caption_item(view: View, rng: Random) -> Item | None:
     """The prompt "Describe this image.": a sighting or a fact about something in view."""
     shown = [thing for thing in view.things if not thing.hidden]
     if not shown:
@@ -172,7 +177,7 @@ def caption_item(view: View, rng: Random) -> tuple[str, str] | None:
     else:
         relation = random_relation(rng)
         statement = Fact(thing.kind, relation, believed(thing.kind, relation) or rng.choice(pool(relation)))
-    return CAPTION, statement.render(rng)
+    return Item(CAPTION, statement.render(rng))
 
 
 def crop_lesson(rng: Random) -> Lesson:
@@ -189,13 +194,13 @@ def crop_lesson(rng: Random) -> Lesson:
     return Lesson(view, [Group([], items)])
 
 
-def open_items(scene: Scene, rng: Random, n: int = 9, easy: bool = False) -> list[tuple[str, str]]:
+def open_items(scene: Scene, rng: Random, n: int = 9, easy: bool = False) -> list[Item]:
     """Questions without statements that the model should be able to answer by itself."""
-    items: list[tuple[str, str]] = []
+    items: list[Item] = []
     while len(items) < n:
         query = random_query(scene, rng, easy)
-        if (target := judge(query, [], scene)) is not None:
-            items.append((query.render(rng), target))
+        if (item := item_about(query, [], scene, rng)) is not None:
+            items.append(item)
     return items
 
 

@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from rv_edit.pocket.scene import GRID, KINDS
 from rv_edit.pocket.training.optim import MuonAdamW
 from rv_edit.pocket.training.oracle import CLASSES, Oracle
 from rv_edit.pocket.training.packing import Packed
@@ -61,6 +62,7 @@ class PocketTraining(L.LightningModule):
         total_steps: length of the cosine schedule.
         warmup: steps until the peak.
         imitate: weight of imitating the oracle's tokens in the joint stage.
+        pointing: weight of telling, half-way up, which thing a question speaks of.
         tower_share: share of ``lr`` that the vision tower gets in the joint stage.
     """
 
@@ -74,14 +76,20 @@ class PocketTraining(L.LightningModule):
         warmup: int = 200,
         imitate: float = 0.0,
         tower_share: float = 0.1,
+        pointing: float = 0.3,
     ) -> None:
         super().__init__()
         self.model, self.stage, self.imitate = model, stage, imitate
         self.lr, self.total_steps, self.warmup, self.tower_share = lr, total_steps, warmup, tower_share
+        self.pointing = pointing
         text, vision = model.config.text_config, model.config.vision_config
         assert isinstance(text, LlamaConfig) and isinstance(vision, CLIPVisionConfig)
         model.model.language_model.config._attn_implementation = "lean"
         self.oracle = Oracle(text.hidden_size, tokenizer)
+        decoder = model.model.language_model
+        self.pointer = nn.Linear(text.hidden_size, GRID * GRID + len(KINDS) + 1)
+        self._middle = torch.empty(0)
+        decoder.layers[(len(decoder.layers) - 1) // 2].register_forward_hook(self._keep_middle)
         self.heads = nn.ModuleList(nn.Linear(vision.hidden_size, n) for n in CLASSES)
 
     def perfect(self, labels: Tensor) -> Tensor:
@@ -109,11 +117,31 @@ class PocketTraining(L.LightningModule):
             labels, weights = packed.labels[:, 1:][wanted], packed.weights[:, 1:][wanted]
             logits = self.model.lm_head(hidden[:, :-1][wanted]).float()
             loss = loss + (F.cross_entropy(logits, labels, reduction="none") * weights).sum()
+            loss = loss + self.pointing * self.point(packed)
             weight += float(weights.sum())
             right += float((logits.argmax(-1) == labels).sum())
             count += len(labels)
         self.log("token_accuracy", right / count, prog_bar=True)
         return loss / weight
+
+    def point(self, packed: Packed) -> Tensor:
+        """Summed loss of telling, from half-way up the decoder, which thing a question speaks of: its cell, its kind.
+
+        A question's answer teaches only through what is built on top of finding the thing; this teaches to find it.
+        """
+        if not len(packed.about):
+            return self._middle.new_zeros(())
+        rows, columns, cells, kinds = packed.about.T
+        found = self.pointer(self._middle[rows, columns]).float()
+        n = GRID * GRID
+        right = (found[:, :n].argmax(-1) == cells).float().mean()
+        self.log("point", right, prog_bar=True)
+        return F.cross_entropy(found[:, :n], cells, reduction="sum") + F.cross_entropy(
+            found[:, n:], kinds, reduction="sum"
+        )
+
+    def _keep_middle(self, _: nn.Module, __: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        self._middle = output if isinstance(output, Tensor) else output[0]
 
     def dense(self, seen: Tensor, labels: Tensor) -> Tensor:
         """Loss of reading every patch's labels off the tower."""
@@ -138,10 +166,8 @@ class PocketTraining(L.LightningModule):
             target = self.perfect(labels).detach()
             loss = self.dense(seen, labels)
             copy = F.mse_loss(picture.float(), target.float()) / target.float().var()
-            if self.stage == "vision":
-                loss = loss + copy
-            else:
-                loss = self.read(packed, picture) + self.imitate * (loss + copy)
+            sight = loss + copy
+            loss = sight if self.stage == "vision" else self.read(packed, picture) + self.imitate * sight
             self.log("copy", copy, prog_bar=True)
         self.log("loss", loss, prog_bar=True)
         return loss

@@ -6,7 +6,7 @@ on a packed lesson is exactly training on separate prompts, at a fraction of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -43,7 +43,10 @@ class Speller:
 
 @dataclass
 class Packed:
-    """A batch: ids, positions, labels, weights (B, T), what each token may see (B, T, T), whose picture (B,)."""
+    """A batch: ids, positions, labels, weights (B, T), what each token may see (B, T, T), whose picture (B,).
+
+    ``about`` (n, 4) lists the last tokens of prompts that speak of one thing: row, column, cell, kind.
+    """
 
     ids: Tensor
     positions: Tensor
@@ -51,6 +54,7 @@ class Packed:
     weights: Tensor
     sees: Tensor
     owner: Tensor
+    about: Tensor
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Flat:
     weights: list[float]
     branch: list[int]
     parent: list[int]
+    about: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int, eos: int) -> Flat:
@@ -87,9 +92,11 @@ def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int,
         context = spell(" ".join(group.statements))
         parent = add(context, 0, start)
         start += len(context)
-    for question, answer in group.items:
+    for question, answer, cell, kind in group.items:
         target = [*spell(answer), eos]
         add([*spell(question), *tail, *target], parent, start, len(target))
+        if cell >= 0:
+            flat.about.append((len(flat.ids) - len(target) - 1, cell, kind))
     return flat
 
 
@@ -110,4 +117,13 @@ def collate(flats: list[Flat], owners: list[int], pad: int) -> Packed:
         branch_of = torch.tensor(flat.branch)
         sees[row, :n, :n] = ancestors[branch_of][:, branch_of].tril()
         sees[row, range(n, length), range(n, length)] = True  # padding sees itself: no empty softmax
-    return Packed(ids, positions, labels, weights, sees, torch.tensor(owners))
+    about = [(row, *one) for row, flat in enumerate(flats) for one in flat.about]
+    return Packed(
+        ids,
+        positions,
+        labels,
+        weights,
+        sees,
+        torch.tensor(owners),
+        torch.tensor(about, dtype=torch.long).reshape(-1, 4),
+    )
