@@ -106,7 +106,7 @@ def read_fvqa(
 
     def items() -> Iterator[tuple[str, Any]]:
         for key, raw in [*table.items(), *((key, raw) for key, raw in repeated if key in table)]:
-            if wanted is None or not isinstance(raw, dict) or raw.get("img_file") in wanted:
+            if wanted is None or not isinstance(raw, dict) or str(raw.get("img_file")) in wanted:
                 yield key, raw
 
     def parse(record_id: str, raw: dict[str, Any]) -> QARecord:
@@ -117,7 +117,8 @@ def read_fvqa(
         derived = not listed
         if derived:
             described = _open_question(record_id, raw)
-            assert described is not None  # its texts were just read
+            if described is None:  # the fields read above are texts; those that only the rule needs may not be
+                raise RecordError("a field that the choices are derived from is not text; give 'choices', or mend it")
             drawn, widened = rule.choices(described)
             listed = list(drawn)
         choices, answer, merged = merge_choices(listed, answer)
@@ -151,4 +152,10 @@ def _names(path: Path, base: Path, subset: str, fold: int) -> set[str]:
     file = f"{subset}_list_{fold}.txt"
     folders = [base / "Name_Lists", path.parent.parent / "Name_Lists", path.parent / "Name_Lists"]
     names = first_existing([folder / file for folder in folders], f"FVQA name list {file}")
-    return {line.strip() for line in names.read_text().splitlines() if line.strip()}
+    try:
+        lines = names.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RecordError(f"{names}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise RecordError(f"{names}: not a text file; fetch it again") from error
+    return {line.strip() for line in lines if line.strip()}

@@ -119,4 +119,5 @@ class ChoiceRule:
 
 
 def _seed(seed: int, question_id: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"fvqa choices {seed} {question_id}".encode()).digest()[:8], "big")
+    text = f"fvqa choices {seed} {question_id}"
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "backslashreplace")).digest()[:8], "big")

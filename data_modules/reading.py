@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_modules.qa_record import QARecord, ReadReport
 from data_modules.records import ImageRef, RecordError
+from data_modules.text import clean_text
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPEG", ".JPG", ".PNG")
 """Endings tried, in this order, where a data set names a picture without one."""
@@ -87,7 +89,12 @@ class ImageFolder:
             raise RecordError(f"picture name {name[:60]!r} does not lie in {self.folder}")
         for suffix in suffixes:
             path = self.folder / (name + suffix)
-            if path.is_file():
+            try:
+                there = path.is_file()
+            except OSError as error:  # a name that no file can have, a folder that may not be entered
+                reason = error.strerror or str(error)
+                raise RecordError(f"picture {str(path)[:200]} cannot be read ({reason})") from error
+            if there:
                 ref = ImageRef.from_path(path)
                 if self.check:
                     ref.open()
@@ -114,6 +121,8 @@ def collect(
         try:
             if not record_id:
                 raise RecordError("no question id")
+            if any(unicodedata.category(char) in ("Cc", "Cs") for char in record_id):
+                raise RecordError("its id holds control characters or broken Unicode; give it a plain one")
             if record_id in seen:
                 raise RecordError("duplicate id; the first record with it is kept")
             if not isinstance(raw, dict):
@@ -121,7 +130,7 @@ def collect(
             records.append(parse(record_id, raw))
             seen.add(record_id)
         except RecordError as error:
-            report.skipped.append((record_id or "(no id)", str(error)))
+            report.skipped.append((clean_text(record_id) or "(no id)", str(error)))
     report.kept += len(records)
     if not records:
         skipped = report.skipped[already:]
@@ -137,7 +146,7 @@ def text_of(raw: dict[str, Any], key: str) -> str:
         RecordError: missing, empty or not text.
     """
     value = raw.get(key)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not clean_text(value):
         raise RecordError(f"field '{key}' is {'missing' if key not in raw else 'empty or not text'}")
     return value
 

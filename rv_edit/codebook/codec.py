@@ -7,6 +7,7 @@ each key. The tensors are the three buffers and the sidecar.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,8 @@ def read_lines(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[di
         ConfigError: not what :func:`records_text` writes, or of another schema.
     """
     try:
-        records = [json.loads(part) for part in text.split("\n") if part]
+        parts = (part for part in text.split("\n") if part)
+        records = [json.loads(part, parse_constant=_finite, parse_float=_finite) for part in parts]
         header = records[0]
         kinds = [record["record"] for record in records]
     except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
@@ -129,6 +131,14 @@ def read_lines(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[di
         [record for record in records if record["record"] == "sentence"],
         [record for record in records if record["record"] == "key"],
     )
+
+
+def _finite(text: str) -> float:
+    """A number as :func:`line` writes them, which no NaN and no infinity is."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
 
 
 def pack(book: Codebook) -> Tensor:
@@ -184,13 +194,16 @@ def restore(book: Codebook, state: Mapping[str, Tensor], text: str) -> None:
     refuse_other_fingerprint(header.get("fingerprint") or {}, book.fingerprint)
     if sentences:
         refuse_other_storing(read_settings(Storing, header.get("storing")), book.storing)
+    share = header.get("calibration_share", 0.0)
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+        raise ConfigError(f"codebook: calibration_share is {share!r}; its records are damaged")
     ledger = _ledger(book.dim, state, sentences, keys)
     _refuse_misfit(book.dim, state, ledger)
     device = book.keys.device
     book.ledger = ledger
     book.keys, book.radii, book.counts = (state[name].detach().clone().to(device) for name in HOT)
     book.calibration = state["calibration"].detach().cpu().clone()
-    book.calibration_share = float(header.get("calibration_share", 0.0))
+    book.calibration_share = float(share)
     book.fingerprint = dict(header.get("fingerprint") or {}) or book.fingerprint
     counts = state["pair_counts"].cpu().numpy()
     large = len(book) > book.retrieving.exact_keys and len(counts) > 0
@@ -214,9 +227,13 @@ def _ledger(
             )
             rows = slice(len(ledger.entries), len(ledger.entries) + len(entries))
             ledger.append(entries, members[rows], radii[rows])
-            ledger.placed += [record["placed"] for record in records]
-        ledger.retired = {at: r["superseded_by"] for at, r in enumerate(sentences) if r["superseded_by"] is not None}
+            ledger.placed += [_typed(record, "placed", str) for record in records]
+        ledger.retired = {
+            at: _typed(r, "superseded_by", str) for at, r in enumerate(sentences) if r["superseded_by"] is not None
+        }
         for record in keys:
+            if not record["members"] or any(type(member) is not int for member in record["members"]):
+                raise TypeError("members are not positions of sentences")
             ledger.add_key(tuple(record["members"]))
     except (KeyError, TypeError, IndexError, RecordError) as error:
         raise ConfigError(f"codebook: its records are damaged ({error}); restore them from a copy") from error
@@ -224,6 +241,12 @@ def _ledger(
         if position not in ledger.retired:
             ledger.stand_by(position)
     return ledger
+
+
+def _typed(record: Mapping[str, Any], name: str, kind: type) -> Any:
+    if not isinstance(record[name], kind):
+        raise TypeError(f"{name} is {record[name]!r}")
+    return record[name]
 
 
 def _refuse_misfit(dim: int, state: Mapping[str, Tensor], ledger: Ledger) -> None:

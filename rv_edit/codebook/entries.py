@@ -174,6 +174,8 @@ def make_entries(
             raise RecordError(f"{where}: the sentence is empty; leave the entry out or state a fact")
         if kind not in KINDS:
             raise RecordError(f"{where}: kind {kind!r}; give one of {', '.join(KINDS)}")
+        if not isinstance(source, Mapping):
+            raise RecordError(f"{where}: provenance {source!r}; give a mapping")
         stored = plain_json(dict(source), f"{where}, provenance")
         entries.append(Entry(edit_id, number, KINDS[kind], plain_json(text, where), stored))
     return tuple(entries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
@@ -20,7 +21,8 @@ def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 def _number(name: str, value: object, low: float, high: float = math.inf, *, whole: bool = False) -> None:
     sort = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, sort) or not math.isfinite(value) or not low <= value <= high:
+    top = min(high, sys.float_info.max)  # refuses infinity too, and NaN is in no range
+    if isinstance(value, bool) or not isinstance(value, sort) or not low <= value <= top:
         span = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
         raise ConfigError(f"codebook: {name}={value!r}; give a {'whole number' if whole else 'number'} {span}")
 

@@ -80,7 +80,7 @@ def load(
         codec.restore(book, state, text)
     except ConfigError as error:
         raise ConfigError(f"codebook {folder}{str(error).removeprefix('codebook')}") from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"codebook {folder}: its header is damaged; restore both files from a copy") from error
     return book
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,6 +15,8 @@ from rv_edit.editors.answering import is_right
 from rv_edit.editors.base import Editor
 from rv_edit.editors.strategy import gather
 from rv_edit.metrics import EditMetrics
+
+log = logging.getLogger(__name__)
 
 Asked = tuple[Question, Answer]
 
@@ -92,6 +95,7 @@ class EditorModule(LightningModule):
             self.receipts.append(self.editor.edit(edit))
         except RecordError as error:
             self.refused.append((edit.id, str(error)))
+            log.warning("edit %s is skipped: %s", edit.id, error)
             return False
         self.log("keys", float(self.editor.num_keys), prog_bar=True, batch_size=1)
         return True

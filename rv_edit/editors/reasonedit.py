@@ -82,6 +82,8 @@ class ReasonEdit(Editor):
         if reasoning_keys not in REASONING_KEYS:
             raise ConfigError(f"editor.reasoning_keys={reasoning_keys}; give one of {', '.join(REASONING_KEYS)}")
         _check_template(answer_template)
+        if not 0 <= calibration_share < 1:
+            raise ConfigError(f"editor.calibration_share={calibration_share}; give a share from 0 to below 1")
         self.embedding = embedding
         self.codebook = codebook
         self.radii = radii

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rv_edit.augment import ImageAugmenter, RadiusEstimator
 from rv_edit.codebook import Codebook
+from rv_edit.editors.option_kinds import check_kinds
 from rv_edit.editors.reasonedit import ReasonEdit
 from rv_edit.embedding import DualEmbedding, KeySpace, TextEncoder, calibrate
 from rv_edit.errors import ConfigError
@@ -44,23 +45,21 @@ def build(
     Raises:
         ConfigError: an option unknown or out of range.
     """
+    drawing = dict(augment or {})
+    variants = {"variants": drawing.pop("variants")} if "variants" in drawing else {}
+    check_kinds("editor", options, ReasonEdit.__init__)
+    check_kinds("editor.evidence", evidence or {}, EvidenceSelector)
+    check_kinds("editor.augment", drawing, ImageAugmenter)
+    check_kinds("editor.augment", variants, RadiusEstimator)
     encoder = TextEncoder(text_encoder, device=context.vlm.device)
     space = _key_space(context, encoder, key_space)
     embedding = DualEmbedding(context.vlm, encoder, space)
-    drawing = dict(augment or {})
-    variants = drawing.pop("variants", 4)
     tiles = drawing.pop("tile_pool", None) or [picture for picture, _ in context.sample]
-    try:
-        augmenter = ImageAugmenter(tile_pool=tiles, **drawing)
-        selector = EvidenceSelector(context.vlm, **(evidence or {}))
-        book = Codebook(embedding.dim, embedding.fingerprint, **(codebook or {}))
-        radii = RadiusEstimator(embedding, augmenter, variants, seed=context.seed)
-        return ReasonEdit(embedding, book, radii, selector, asking=context.asking, **options)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        name = str(error).split()[-1]
-        raise ConfigError(f"editor: unknown option {name}; see conf/editor/reasonedit.yaml") from error
+    augmenter = ImageAugmenter(tile_pool=tiles, **drawing)
+    selector = EvidenceSelector(context.vlm, **(evidence or {}))
+    book = Codebook(embedding.dim, embedding.fingerprint, **(codebook or {}))
+    radii = RadiusEstimator(embedding, augmenter, seed=context.seed, **variants)
+    return ReasonEdit(embedding, book, radii, selector, asking=context.asking, **options)
 
 
 def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mapping[str, Any]) -> KeySpace:
@@ -70,16 +69,19 @@ def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mappin
     kept = None if context.codebook is None else context.codebook / KEY_SPACE_FILE
     if kept is not None and kept.is_file():
         return KeySpace.load(kept)
-    unknown = set(given) - {"layer", "lam", "pooling", "pairs"}
-    if unknown or not {"layer", "lam"} <= set(given):
+    if not {"layer", "lam"} <= set(given):
         raise ConfigError(f"model.key_space={dict(given)}; give the path of a key space, or layer, lam, pooling, pairs")
-    pairs = int(given.get("pairs", 256))
+    check_kinds("model.key_space", given, _measured)
+    measured = _measured(**given)
     return calibrate(
         context.vlm,
         encoder,
-        context.sample[:pairs],
-        layer=given["layer"],
-        lam=float(given["lam"]),
-        pooling=given.get("pooling", "mean"),
+        context.sample[: measured.pop("pairs")],
+        **measured,
         source="pictures and questions of the data set edited",
     )
+
+
+def _measured(layer: int = 0, lam: float = 1.0, pooling: str = "mean", pairs: int = 256) -> dict[str, Any]:
+    """What a key space measured here is made of."""
+    return {"layer": layer, "lam": float(lam), "pooling": pooling, "pairs": pairs}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -53,7 +54,7 @@ class KeySpace:
         for name, least in (("lam", 0.0), ("vision_norm", math.ulp(0.0)), ("text_norm", math.ulp(0.0))):
             value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not math.isfinite(value) or value < least:
+            if not number or not least <= value <= sys.float_info.max:  # also refuses NaN
                 bound = "0 or more" if least == 0.0 else "more than 0"
                 raise ConfigError(f"key space: {name}={value!r}; give a finite number, {bound}")
 
@@ -68,7 +69,7 @@ class KeySpace:
             stored = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"key space {path}: cannot be read ({error.strerror or error})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"key space {path}: not JSON ({error})") from error
         if not isinstance(stored, dict) or stored.get("schema") != SCHEMA:
             found = stored.get("schema") if isinstance(stored, dict) else type(stored).__name__

@@ -115,6 +115,7 @@ class EvidenceSelector:
                 f"evidence: threshold={threshold}, batch_size={batch_size}, image_batch_size={image_batch_size}; "
                 "give a probability below 1, and batches of at least 1"
             )
+        grid_patches(1, 1, grid, shapes)  # says now, not at the first edit, that they are no grid
         self.vlm = vlm
         self.show_prompt = show_prompt
         self.describe_prompt = describe_prompt

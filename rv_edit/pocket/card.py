@@ -67,7 +67,7 @@ def card(measured: Mapping[str, Any], parameters: int, title: str, architecture:
         "question with judgement: what matches overrides what it knows, what does not changes nothing. It is of no use",
         "outside that world.",
         "",
-        "Trained by `python -m rv_edit.pocket.training` (stages `language`, `vision`, `joint`), on a CPU; measured by",
+        "Trained by `python -m rv_edit.pocket.training` (stages `vision`, `joint`), on a CPU; measured by",
         f"`python -m rv_edit.pocket.gates` on {measured.get('questions', '?')} questions a row, all on unseen scenes.",
         "",
         "| measured | value | asked for | |",

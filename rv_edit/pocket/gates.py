@@ -144,7 +144,8 @@ def show_cases(n: int) -> list[tuple[Image.Image, str, str]]:
         row = min(max(thing.row - rng.randrange(rows), 0), GRID - rows)
         col = min(max(thing.col - rng.randrange(cols), 0), GRID - cols)
         view = View(scene, row, col, rows, cols)
-        cases.append((picture_of(view), *show_item(view, rng)))
+        item = show_item(view, rng)
+        cases.append((picture_of(view), item.question, item.answer))
     return cases
 
 
@@ -156,9 +157,9 @@ def correct_cases(n: int, conjunctions: bool) -> list[tuple[Image.Image, str, st
         rng = Random(f"gates/correct/{index}")
         index += 1
         scene = random_scene(rng, held_out=True)
-        text, answer = correct_item(scene, rng)
-        if (text.count(". ") > 0) == conjunctions:
-            cases.append((render(scene), text, answer))
+        item = correct_item(scene, rng)
+        if (item.question.count(". ") > 0) == conjunctions:
+            cases.append((render(scene), item.question, item.answer))
     return cases
 
 

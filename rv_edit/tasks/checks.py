@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class EditOptions:
         codebook: a saved codebook to go on with.
         resume: a checkpoint to go on from.
         output: an existing, writable folder.
+        sample: pictures for tiles and calibration.
+        calibration: unrelated questions for editors that calibrate.
+        mine_limit: errors, and right answers, after which mining stops.
+        rounding: smallest lead of an answer that counts while mining.
     """
 
     edits: int
@@ -36,6 +41,10 @@ class EditOptions:
     resume: Path | None
     output: Path
     seed: int
+    sample: int
+    calibration: int
+    mine_limit: int | None
+    rounding: float
 
 
 def check_options(cfg: DictConfig) -> EditOptions:
@@ -51,6 +60,7 @@ def check_options(cfg: DictConfig) -> EditOptions:
     _one_of("scoring.normalize", cfg.scoring.normalize, NORMALIZE)
     for name in ("batch_size", "image_batch_size"):
         _whole(f"scoring.{name}", cfg.scoring[name], least=1)
+    limit = cfg.dataset.mine_limit
     output = _writable(Path(cfg.output))
     codebook = None if cfg.codebook is None else _codebook(str(cfg.codebook))
     if edits == 0 and codebook is None:
@@ -66,6 +76,10 @@ def check_options(cfg: DictConfig) -> EditOptions:
         resume=None if cfg.resume is None else _checkpoint(str(cfg.resume), output),
         output=output,
         seed=_whole("seed", cfg.seed),
+        sample=_whole("dataset.sample", cfg.dataset.sample, least=1),
+        calibration=_whole("dataset.calibration", cfg.dataset.calibration),
+        mine_limit=limit if limit is None else _whole("dataset.mine_limit", limit, least=1),
+        rounding=_amount("model.rounding", cfg.model.rounding),
     )
 
 
@@ -73,6 +87,13 @@ def _whole(name: str, value: Any, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name}={value}: give a whole number of at least {least}")
     return value
+
+
+def _amount(name: str, value: Any) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"{name}={value}: give a number of at least 0")
+    return float(value)
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

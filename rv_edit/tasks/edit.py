@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ def run(cfg: DictConfig) -> RunResult | None:
         ConfigError, RecordError: an option or the data set cannot be used.
     """
     options = check_options(cfg)
+    asking = _asking(cfg)
     from lightning import seed_everything
 
     from rv_edit.tasks.training import build_trainer
@@ -57,23 +58,23 @@ def run(cfg: DictConfig) -> RunResult | None:
     seed_everything(options.seed, workers=True, verbose=False)
     with clock("loading"):
         data: DataBundle = instantiate(cfg.dataset.source, _convert_="all")
-        read = f"{data.name}: {len(data.records)} records" if data.report is None else data.report.summary()
-        log.info("%s", read)
+        lines = [f"{data.name}: {len(data.records)} records"] if data.report is None else data.report.lines()
+        for line in lines:
+            log.info("%s", line)
         vlm: VLM = instantiate(cfg.model.vlm, device=_device(trainer), _convert_="all")
-        asking = Asking(**OmegaConf.to_container(cfg.scoring, resolve=True))  # type: ignore[arg-type]
         editor = _editor(cfg, data, vlm, asking, options)
+    logger = instantiate(cfg.logger, _convert_="all")
     with clock("mining and suites"):
         scoring = Scoring(
             asking.normalize,
             asking.batch_size,
             None if cfg.cache is None else Path(cfg.cache).expanduser(),
-            float(cfg.model.rounding),
-            cfg.dataset.mine_limit,
+            options.rounding,
+            options.mine_limit,
             options.seed,
         )
         plan = prepare(data, vlm, editor, options, scoring)
-        editor.calibrate(plan.unrelated[: cfg.dataset.calibration])
-    logger = instantiate(cfg.logger, _convert_="all")
+        editor.calibrate(plan.unrelated[: options.calibration])
     if logger is not None:
         trainer.logger = logger
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
@@ -95,6 +96,16 @@ class Clock:
         self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
 
 
+def _asking(cfg: DictConfig) -> Asking:
+    settings = OmegaConf.to_container(cfg.scoring, resolve=True)
+    assert isinstance(settings, dict)
+    known = [option.name for option in fields(Asking)]
+    unknown = sorted(set(map(str, settings)) - set(known))
+    if unknown:
+        raise ConfigError(f"scoring.{unknown[0]}: unknown option; there are {', '.join(known)}")
+    return Asking(**{str(name): value for name, value in settings.items()})
+
+
 def _device(trainer: Trainer) -> str:
     """The device of this rank, which Lightning knows before it has started the others."""
     device: Any = trainer.strategy.root_device
@@ -105,7 +116,7 @@ def _editor(cfg: DictConfig, data: DataBundle, vlm: VLM, asking: Asking, options
     context = EditorContext(
         vlm=vlm,
         asking=asking,
-        sample=sample_pictures(data.records, int(cfg.dataset.sample), options.seed),
+        sample=sample_pictures(data.records, options.sample, options.seed),
         seed=options.seed,
         codebook=options.codebook,
     )

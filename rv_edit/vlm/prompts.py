@@ -176,12 +176,12 @@ class PromptEncoder:
             raise ValueError(f"the answer {text!r} is empty: it has no token to score")
         return ids
 
-    def check_length(self, tokens: int, prompt: Prompt) -> None:
-        """Refuse a prompt of more ids than the model has positions for."""
+    def check_length(self, tokens: int, prompt: Prompt, what: str = "prompt") -> None:
+        """Refuse a prompt, or a prompt with an answer, of more ids than the model has positions for."""
         if self.max_tokens is not None and tokens > self.max_tokens:
             raise PromptTooLongError(
-                f"prompt of {tokens} tokens, but the model takes {self.max_tokens}; "
-                f"give fewer or shorter facts (question: {prompt.question[:60]!r})"
+                f"{what} of {tokens} tokens, but the model takes {self.max_tokens}; "
+                f"give shorter texts (question: {prompt.question[:60]!r})"
             )
 
     def _user_as_text(self, prompt: Prompt, ids: list[int], offsets: list[tuple[int, int]]) -> list[int]:
@@ -195,7 +195,8 @@ class PromptEncoder:
         return out
 
     def _plain(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        ids: list[int] = encoded["input_ids"]
         if len(text) > 1 and not self._special.isdisjoint(ids):
             # An added token that is not marked special survives the flag: break the literal up.
             return self._plain(text[:1]) + self._plain(text[1:])

@@ -83,7 +83,11 @@ def score(
         last, context = read(vlm, feats, prompts, items, share=share_images, keep=bool(longer))
         logits = vlm.head(last)
         total = logits.logsumexp(dim=-1)
-        rest = _continue(vlm, context, longer, items, batch_size) if context is not None else {}
+        rest: dict[tuple[int, tuple[int, ...]], float] = {}
+        if context is not None:
+            for row, ids in longer:
+                vlm.prompts.check_length(context.next_pos[row] + len(ids) - 1, prompts[items[row]], "prompt and answer")
+            rest = _continue(vlm, context, longer, items, batch_size)
         for row, item in enumerate(items):
             first = (logits[row, [ids[0] for ids in answers[item]]] - total[row]).tolist()
             logp = [value + rest.get((row, ids), 0.0) for value, ids in zip(first, answers[item], strict=True)]

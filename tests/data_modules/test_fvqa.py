@@ -178,3 +178,10 @@ def test_choices_of_all_real_questions() -> None:
         )
         assert " ".join(question.answer.split()) in choices
     assert widened < 400  # 191 by the triples' own relations; by their wording a few more
+
+
+@pytest.mark.parametrize("changes", [{"ans_source": 5}, {"kb_source": None}, {"img_file": ["a.jpg"]}])
+def test_a_field_of_another_type_costs_its_record_alone(fvqa: Callable[..., Path], changes: dict[str, Any]) -> None:
+    report = ReadReport()
+    assert len(read_fvqa(fvqa(table(**changes)), report=report)) == 5
+    assert [name for name, _ in report.skipped] == ["0"]

@@ -99,3 +99,13 @@ def test_unusable_files_are_one_line_that_names_them(tmp_path: Path, text: str, 
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         KeySpace.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"schema": 1, "layer": 1, "lam": 1, "text_norm": 1, "vision_norm": 1' + "0" * 400 + "}"]
+)
+def test_absurd_files_are_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "key_space.json").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        KeySpace.load(tmp_path / "key_space.json")
+    assert "\n" not in str(caught.value)

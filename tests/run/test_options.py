@@ -31,6 +31,14 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
         ("codebook=/nowhere", "codebook=/nowhere"),
         ("resume=last", "resume=last"),
         ("seed=-3", "seed"),
+        ("dataset.sample=0", "dataset.sample"),
+        ("dataset.sample=abc", "dataset.sample"),
+        ("dataset.calibration=abc", "dataset.calibration"),
+        ("dataset.mine_limit=-1", "dataset.mine_limit"),
+        ("dataset.mine_limit=x", "dataset.mine_limit"),
+        ("model.rounding=abc", "model.rounding"),
+        ("model.rounding=-1", "model.rounding"),
+        ("model.rounding=.nan", "model.rounding"),
     ],
 )
 def test_options_are_checked(composed: Callable[..., DictConfig], option: str, said: str) -> None:

@@ -266,3 +266,5 @@ def test_bad_input_is_named(vlm: VLM, images: list[Image.Image]) -> None:
         vlm.score(feats, ["What is it?"], [["red"]])  # type: ignore[list-item]
     with pytest.raises(PromptTooLongError, match=r"tokens, but the model takes"):
         vlm.score(feats, [vlm.format_prompt("cat " * 5000)], [["red"]])
+    with pytest.raises(PromptTooLongError, match=r"prompt and answer of .* tokens, but the model takes"):
+        vlm.score(feats, [vlm.format_prompt("What is it?")], [["red", "cat " * 5000]])

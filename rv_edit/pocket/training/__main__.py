@@ -35,10 +35,10 @@ class Plan(NamedTuple):
 
 
 PLANS = {
-    "language": Plan(4000, 16, 1e-3),
-    "vision": Plan(3000, 48, 1e-3),
-    "joint": Plan(5000, 16, 6e-4),
-    "sentences": Plan(1500, 128, 1e-3),
+    "language": Plan(2500, 8, 8e-3),
+    "vision": Plan(3000, 48, 2e-3),
+    "joint": Plan(6000, 8, 8e-3),
+    "sentences": Plan(1200, 128, 1e-3),
 }
 
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--init", type=Path, nargs="*", default=[], help="checkpoints whose weights to start from")
     parser.add_argument("--only", nargs="*", default=[], help="for the init after the first: names to take from it")
     parser.add_argument("--ramp", type=int, default=0, help="steps over which lessons grow hard")
-    parser.add_argument("--imitate", type=float, default=0.3)
+    parser.add_argument("--imitate", type=float, default=1.0, help="weight of the vision loss in the joint stage")
     args = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     plan = PLANS[args.stage]

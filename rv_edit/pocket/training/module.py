@@ -62,6 +62,7 @@ class PocketTraining(L.LightningModule):
         total_steps: length of the cosine schedule.
         warmup: steps until the peak.
         imitate: weight of imitating the oracle's tokens in the joint stage.
+        rest_share: share of ``lr`` that embeddings, heads, norms and biases get.
         pointing: weight of telling, half-way up, which thing a question speaks of.
         tower_share: share of ``lr`` that the vision tower gets in the joint stage.
     """
@@ -77,11 +78,12 @@ class PocketTraining(L.LightningModule):
         imitate: float = 0.0,
         tower_share: float = 0.1,
         pointing: float = 0.3,
+        rest_share: float = 0.3,
     ) -> None:
         super().__init__()
         self.model, self.stage, self.imitate = model, stage, imitate
         self.lr, self.total_steps, self.warmup, self.tower_share = lr, total_steps, warmup, tower_share
-        self.pointing = pointing
+        self.pointing, self.rest_share = pointing, rest_share
         text, vision = model.config.text_config, model.config.vision_config
         assert isinstance(text, LlamaConfig) and isinstance(vision, CLIPVisionConfig)
         model.model.language_model.config._attn_implementation = "lean"
@@ -178,10 +180,15 @@ class PocketTraining(L.LightningModule):
         for name, parameter in self.named_parameters():
             block = parameter.ndim == 2 and ".layers." in name
             groups.setdefault((block, "vision_tower" in name), []).append(parameter)
-        # A tower that already sees is not to be thrown over by a decoder that cannot read yet.
-        shares = {tower: self.tower_share if tower and self.stage == "joint" else 1.0 for tower in (False, True)}
+        # A tower that already sees is not to be thrown over by a decoder that cannot read yet. What is no matrix of a
+        # block takes smaller steps: at Muon's rate the embeddings never settle.
+        tower = self.tower_share if self.stage == "joint" else 1.0
         split = [
-            [(some, shares[tower]) for (is_block, tower), some in groups.items() if is_block is kind]
+            [
+                (some, (tower if in_tower else 1.0) * (1.0 if is_block else self.rest_share))
+                for (is_block, in_tower), some in groups.items()
+                if is_block is kind
+            ]
             for kind in (True, False)
         ]
         optimizer = MuonAdamW(split[0], split[1], self.lr)
