@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -121,8 +120,8 @@ def collect(
         try:
             if not record_id:
                 raise RecordError("no question id")
-            if any(unicodedata.category(char) in ("Cc", "Cs") for char in record_id):
-                raise RecordError("its id holds control characters or broken Unicode; give it a plain one")
+            if any("\ud800" <= char <= "\udfff" for char in record_id):
+                raise RecordError("its id is broken Unicode, which no file can hold; give it another one")
             if record_id in seen:
                 raise RecordError("duplicate id; the first record with it is kept")
             if not isinstance(raw, dict):
@@ -130,7 +129,7 @@ def collect(
             records.append(parse(record_id, raw))
             seen.add(record_id)
         except RecordError as error:
-            report.skipped.append((clean_text(record_id) or "(no id)", str(error)))
+            report.skipped.append((record_id or "(no id)", str(error)))
     report.kept += len(records)
     if not records:
         skipped = report.skipped[already:]

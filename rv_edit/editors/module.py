@@ -11,6 +11,7 @@ from typing import Any
 from lightning import LightningModule
 
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
+from data_modules.text import clean_text
 from rv_edit.editors.answering import is_right
 from rv_edit.editors.base import Editor
 from rv_edit.editors.strategy import gather
@@ -95,7 +96,7 @@ class EditorModule(LightningModule):
             self.receipts.append(self.editor.edit(edit))
         except RecordError as error:
             self.refused.append((edit.id, str(error)))
-            log.warning("edit %s is skipped: %s", edit.id, error)
+            log.warning("edit %s is skipped: %s", clean_text(edit.id), clean_text(str(error)))
             return False
         self.log("keys", float(self.editor.num_keys), prog_bar=True, batch_size=1)
         return True
