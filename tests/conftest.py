@@ -13,8 +13,14 @@ os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", ".hypothesis")
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from rv_edit.embedding import TextEncoder
+    from rv_edit.vlm import VLM
 
 ABSENT = ("not here", "needs ", "only on ")
 """What a skip's reason says: that something this machine lacks is needed. Any other skip fails the run."""
@@ -45,3 +51,35 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Iterator[N
     if exitstatus == 0 and any(not any(word in reason_of(report) for word in ABSENT) for report in skipped):
         session.exitstatus = 1
     return (yield)
+
+
+@pytest.fixture(scope="session")
+def vlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real LLaVA with small random weights, as it lies on a disk."""
+    from tests.vlm.tiny_llava import build
+
+    return build(tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="session")
+def vlm(vlm_folder: Path) -> VLM:
+    """That LLaVA, loaded; folders that test every family have a fixture of their own of this name."""
+    from rv_edit.vlm import load_vlm
+
+    return load_vlm(str(vlm_folder))
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real sentence encoder with small random weights, as it lies on a disk."""
+    from tests.embedding.tiny_encoder import build_encoder
+
+    return build_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def encoder(encoder_folder: Path) -> TextEncoder:
+    """That encoder, loaded."""
+    from rv_edit.embedding import TextEncoder
+
+    return TextEncoder(encoder_folder, batch_size=4)

@@ -120,6 +120,7 @@ def read_lines(text: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[di
     try:
         parts = (part for part in text.split("\n") if part)
         records = [json.loads(part, parse_constant=_finite, parse_float=_finite) for part in parts]
+        json.dumps(records, ensure_ascii=False).encode()  # half a surrogate pair could be read, and never written again
         header = records[0]
         kinds = [record["record"] for record in records]
     except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:

@@ -72,8 +72,6 @@ def load(
     try:
         state, text = _read(folder)
         header, _, _ = codec.read_lines(text)
-        for line in text.split("\n"):  # half a surrogate pair could be read, and never be written again
-            json.dumps(json.loads(line or "{}"), ensure_ascii=False).encode()
         if header.get("tensors_sha256") != _digest(state):
             raise ConfigError(f"codebook: {TENSORS} was changed after it was saved; restore both files from a copy")
         expected = plain_json(dict(expect_fingerprint or {}), "fingerprint")

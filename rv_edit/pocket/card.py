@@ -13,6 +13,8 @@ GATES: tuple[tuple[str, tuple[str, ...], float], ...] = (
     ("right with the true answer's sentence (errors of pocket FVQA)", ("fvqa", "answer_sentence"), 0.98),
     ("right with the true facts alone (pocket A-OKVQA)", ("aokvqa", "facts_only"), 0.93),
     ("right with the true facts alone (pocket FVQA)", ("fvqa", "facts_only"), 0.93),
+    ("answers that unrelated statements leave as they were (pocket A-OKVQA)", ("aokvqa", "strays_unchanged"), 0.99),
+    ("answers that unrelated statements leave as they were (pocket FVQA)", ("fvqa", "strays_unchanged"), 0.99),
     ("made-up answers obeyed, unseen generator", ("made_up_answer",), 0.90),
     ("made-up values obeyed, unseen generator", ("made_up_fact",), 0.90),
     ("“Does the image show …?” on crops, AUC", ("show_auc",), 0.90),

@@ -163,8 +163,10 @@ def correct_cases(n: int, conjunctions: bool) -> list[tuple[Image.Image, str, st
     return cases
 
 
-def measure(vlm: VLM, n: int = 1000, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """All gates but the strays (those need an editor)."""
+def measure(vlm: VLM, model: str, n: int = 1000, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """All gates of a model and of the folder it was loaded from."""
+    from rv_edit.pocket.strays import strays_unchanged
+
     results: dict[str, Any] = {}
     items, rare = taught_items(n)
     right = [a == item.target for a, item in zip(predictions(vlm, items), items, strict=True)]
@@ -183,6 +185,7 @@ def measure(vlm: VLM, n: int = 1000, say: Callable[[str], None] = print) -> dict
             "answer_sentence": accuracy(vlm, told),
             "facts_only": accuracy(vlm, facts),
             "both": accuracy(vlm, both),
+            "strays_unchanged": strays_unchanged(vlm, model, dataset, n),
         }
         say(f"{dataset} {results[dataset]}")
     for by in ("answer", "fact"):
@@ -207,7 +210,7 @@ def main() -> None:
     args = parser.parse_args()
     started = time.perf_counter()
     vlm = load_vlm(args.model)
-    results = {"questions": args.questions, **measure(vlm, args.questions)}
+    results = {"questions": args.questions, **measure(vlm, args.model, args.questions)}
     sys.stdout.write(f"{json.dumps(results, indent=2)} {time.perf_counter() - started:.0f} s\n")
     folder = Path(resolve_checkpoint(args.model))
     if not args.dry_run:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from rv_edit.pocket.describe import Description
+from rv_edit.pocket.describe import SIDE_WORDS, Description
 from rv_edit.pocket.knowledge import believed, kind_believed_to_have
 from rv_edit.pocket.queries import COUNTS, LIGHT_NAMES, ROWS, Query
 from rv_edit.pocket.scene import Scene, Thing
@@ -91,8 +91,6 @@ class Remark:
 
     def render(self, rng: Random) -> str:
         """Word it."""
-        from rv_edit.pocket.describe import SIDE_WORDS
-
         kind = self.description.get("kind") or "thing"
         verb = rng.choice(("is", "stands", "lies"))
         return _sentence(f"the {kind} {verb} {rng.choice(SIDE_WORDS[self.side])} the {self.other}.")

@@ -31,6 +31,8 @@ class EditOptions:
         calibration: unrelated questions for editors that calibrate.
         mine_limit: errors, and right answers, after which mining stops.
         rounding: smallest lead of an answer that counts while mining.
+        statement: the question that an error chain is found with, ``{statement}`` in it.
+        denied: probability of "no" above which a statement counts as denied.
     """
 
     edits: int
@@ -45,6 +47,8 @@ class EditOptions:
     calibration: int
     mine_limit: int | None
     rounding: float
+    statement: str
+    denied: float
 
 
 def check_options(cfg: DictConfig) -> EditOptions:
@@ -80,6 +84,8 @@ def check_options(cfg: DictConfig) -> EditOptions:
         calibration=_whole("dataset.calibration", cfg.dataset.calibration),
         mine_limit=limit if limit is None else _whole("dataset.mine_limit", limit, least=1),
         rounding=_amount("model.rounding", cfg.model.rounding),
+        statement=_statement(str(cfg.error_chain.statement)),
+        denied=_share("error_chain.threshold", cfg.error_chain.threshold),
     )
 
 
@@ -94,6 +100,18 @@ def _amount(name: str, value: Any) -> float:
     if not number or not math.isfinite(value) or value < 0:
         raise ConfigError(f"{name}={value}: give a number of at least 0")
     return float(value)
+
+
+def _share(name: str, value: Any) -> float:
+    if (number := _amount(name, value)) > 1:
+        raise ConfigError(f"{name}={value}: give a number from 0 to 1")
+    return number
+
+
+def _statement(text: str) -> str:
+    if "{statement}" not in text:
+        raise ConfigError(f"error_chain.statement={text!r}: it must contain {{statement}}")
+    return text
 
 
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:

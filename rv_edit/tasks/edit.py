@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from data_modules.records import Edit, EditReceipt, Question
+from data_modules.records import Edit, Question
 from rv_edit.editors.answering import Asking, is_right
 from rv_edit.editors.base import Editor, EditorContext
 from rv_edit.editors.module import Asked, EditorModule, SingleEditModule
@@ -24,6 +22,7 @@ from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
 from rv_edit.tasks.checks import EditOptions, check_options
 from rv_edit.tasks.preparing import Plan, Scoring, prepare, sample_pictures
+from rv_edit.tasks.saving import saved_receipts, saved_together
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from rv_edit.vlm import VLM
 
 log = logging.getLogger(__name__)
-
-RECEIPTS = "receipts.json"
-"""Beside a codebook: what each of its edits stored and what it cost."""
 
 
 def run(cfg: DictConfig) -> RunResult | None:
@@ -72,6 +68,8 @@ def run(cfg: DictConfig) -> RunResult | None:
             options.rounding,
             options.mine_limit,
             options.seed,
+            options.statement,
+            options.denied,
         )
         plan = prepare(data, vlm, editor, options, scoring)
         editor.calibrate(plan.unrelated[: options.calibration])
@@ -207,7 +205,7 @@ def _report(
     from rv_edit.report.wandb_log import log_run
 
     refused = {name for name, _ in module.refused}
-    receipts = {receipt.edit_id: receipt for receipt in [*_saved_receipts(options.codebook), *module.receipts]}
+    receipts = {receipt.edit_id: receipt for receipt in [*saved_receipts(options.codebook), *module.receipts]}
     edits = [edit for edit in plan.edits if edit.id not in refused]
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
@@ -223,12 +221,10 @@ def _report(
         skipped=[Skipped(name, why) for name, why in (*plan.skipped, *module.refused)],
         error_counts=plan.counts,
     )
-    folder: Path | None = None
-    if options.protocol == "accumulate":
-        folder = editor.save(options.output / "codebook")
-        if folder is not None:
-            _write_receipts(folder, [receipts[name] for name in editor.edit_ids if name in receipts])
-    paths = write_run(options.output, result)
+    kept = [receipts[name] for name in editor.edit_ids if name in receipts]
+    place = options.output / "codebook" if options.protocol == "accumulate" else None
+    with saved_together(editor, kept, place) as folder:
+        paths = write_run(options.output, result)
     log_run(trainer.logger, result, folder)
     print_table(result)
     print_paths([*paths.values(), *([] if folder is None else [folder])])
@@ -239,23 +235,3 @@ def _codebook_summary(editor: Editor) -> dict[str, Any]:
     if editor.memory is None:
         return {}
     return {"keys": editor.num_keys, "nbytes": editor.nbytes, "checksum": editor.checksum()}
-
-
-def _write_receipts(folder: Path, receipts: Sequence[EditReceipt]) -> None:
-    temporary = folder / f".{RECEIPTS}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps([asdict(receipt) for receipt in receipts], ensure_ascii=True, indent=1))
-    os.replace(temporary, folder / RECEIPTS)
-
-
-def _saved_receipts(folder: Path | None) -> list[EditReceipt]:
-    """The receipts of the edits gone on with; a codebook from elsewhere may come without."""
-    if folder is None or not (folder / RECEIPTS).is_file():
-        return []
-    try:
-        rows = json.loads((folder / RECEIPTS).read_text())
-        for row in rows:
-            row["evidence"] = {int(fact): tuple(map(tuple, boxes)) for fact, boxes in row["evidence"].items()}
-            row["notes"] = tuple(row["notes"])
-        return [EditReceipt(**row) for row in rows]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(f"{folder / RECEIPTS}: damaged ({error}); delete it to go on without") from error

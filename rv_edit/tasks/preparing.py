@@ -38,6 +38,8 @@ class Scoring:
             batch could turn them.
         limit: stop mining once so many errors, and as many right answers, are known; ``None``: ask all records.
         seed: of the order in which records are visited, hence edits made.
+        statement: the question that an error chain is found with.
+        denied: probability of "no" above which a statement counts as denied.
     """
 
     normalize: str
@@ -46,6 +48,8 @@ class Scoring:
     rounding: float
     limit: int | None
     seed: int
+    statement: str
+    denied: float
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,14 @@ def _suites(
         ]
 
     def chains_of(chosen: Sequence[Edit]) -> list[tuple[int, ...]]:
-        chains = error_chains(vlm, chosen, cache_dir=scoring.cache, batch_size=scoring.batch_size)
+        chains = error_chains(
+            vlm,
+            chosen,
+            statement=scoring.statement,
+            threshold=scoring.denied,
+            cache_dir=scoring.cache,
+            batch_size=scoring.batch_size,
+        )
         return [chain.facts for chain in chains]
 
     report = SuiteReport()

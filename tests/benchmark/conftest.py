@@ -8,13 +8,6 @@ from PIL import Image
 
 from data_modules.qa_record import QARecord
 from data_modules.records import ImageRef
-from rv_edit.vlm import VLM, load_vlm
-from tests.vlm.tiny_llava import build
-
-
-@pytest.fixture(scope="session")
-def vlm(tmp_path_factory: pytest.TempPathFactory) -> VLM:
-    return load_vlm(str(build(tmp_path_factory.mktemp("tiny-llava"))))
 
 
 @pytest.fixture(scope="session")

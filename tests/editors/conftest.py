@@ -16,9 +16,7 @@ from rv_edit.editors.answering import Asking
 from rv_edit.editors.reasonedit import ReasonEdit
 from rv_edit.embedding import DualEmbedding, KeySpace, TextEncoder
 from rv_edit.evidence import EvidenceSelector
-from rv_edit.vlm import VLM, load_vlm
-from tests.embedding.tiny_encoder import build_encoder
-from tests.vlm.tiny_llava import build
+from rv_edit.vlm import VLM
 
 COLOURS = ("red", "green", "blue", "yellow")
 
@@ -41,21 +39,6 @@ def question(index: int, image: int | None = None, suite: str = "loc") -> Questi
     """A question on a picture that no edit has, unless told."""
     place = 1000 + index if image is None else image
     return Question(f"q{index}", picture(place), f"How many dogs has cat {index}?", ("two", "three", "four"), 0, suite)
-
-
-@pytest.fixture(scope="session")
-def vlm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("llava"))
-
-
-@pytest.fixture(scope="session")
-def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_encoder(tmp_path_factory.mktemp("sentence"))
-
-
-@pytest.fixture(scope="session")
-def vlm(vlm_folder: Path) -> VLM:
-    return load_vlm(str(vlm_folder))
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_a_packed_group_gives_every_answer_the_loss_of_its_own_prompt() -> None:
 
 
 def test_a_packed_prompt_is_tokenised_as_the_adapter_does() -> None:
-    group = Group(["A mug is red. A lamp is blue."], [Item("What is it?", "a mug")])
+    group = Group(["A mug is red. A lamp is blue."], [Item("What is it?", "a mug", "kind")])
     ids = flat(group).ids
     text = TEMPLATE.format(q="A mug is red. A lamp is blue. What is it?").replace("<image>", "<image>" * SIDE * SIDE)
     joint = TOKENIZER(text).input_ids + TOKENIZER("a mug", add_special_tokens=False).input_ids

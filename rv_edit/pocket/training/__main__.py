@@ -52,10 +52,12 @@ def main() -> None:
     parser.add_argument("--lr", type=float)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--devices", type=int, default=1, help="processes, each with a batch of its own")
     parser.add_argument("--init", type=Path, nargs="*", default=[], help="checkpoints whose weights to start from")
     parser.add_argument("--only", nargs="*", default=[], help="for the init after the first: names to take from it")
     parser.add_argument("--ramp", type=int, default=0, help="steps over which lessons grow hard")
     parser.add_argument("--imitate", type=float, default=1.0, help="weight of the vision loss in the joint stage")
+    parser.add_argument("--precision", default="32-true", help="of Lightning; bf16-mixed pays on CPUs that have AMX")
     args = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     plan = PLANS[args.stage]
@@ -93,7 +95,9 @@ def main() -> None:
     trainer = L.Trainer(
         max_steps=steps,
         accelerator="cpu",
-        precision="bf16-mixed",
+        devices=args.devices,
+        strategy="ddp_find_unused_parameters_true" if args.devices > 1 else "auto",
+        precision=args.precision,
         gradient_clip_val=1.0,
         logger=CSVLogger(folder, name=None, version="log"),
         callbacks=[

@@ -84,13 +84,27 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> Ll
         tie_word_embeddings=True,
     )
     model = LlavaForConditionalGeneration(config)
-    for name, weight in model.model.language_model.layers.named_parameters():
-        if weight.ndim == 2:
-            # transformers' 0.02 is made for widths of 1,000 and more: at 128, attention would start out uniform.
-            onto_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-            torch.nn.init.normal_(weight, std=0.3 * INIT_STD if onto_residual else INIT_STD)
+    for layer in model.model.language_model.layers:
+        _wake(layer)
     _give_meaning(model.model.language_model.embed_tokens.weight, tokenizer)
     return model
+
+
+@torch.no_grad()
+def _wake(layer: torch.nn.Module) -> None:
+    """Start a decoder layer out with weights that matter.
+
+    ``transformers``' 0.02 is made for widths of 1,000 and more: at 128, attention would start out uniform. And heads
+    start out looking for what is like themselves and passing it on (Trockman and Kolter 2023): a description is to
+    find the patch that looks so, a question the sentence that says the same.
+    """
+    for name, weight in layer.named_parameters():
+        if weight.ndim == 2:
+            onto_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
+            weight.normal_(std=0.3 * INIT_STD if onto_residual else INIT_STD)
+    attention = layer.self_attn
+    attention.k_proj.weight.copy_(attention.q_proj.weight)
+    attention.o_proj.weight.copy_(0.3 * attention.v_proj.weight.T)
 
 
 @torch.no_grad()

@@ -13,7 +13,17 @@ from typing import NamedTuple
 
 from rv_edit.pocket.describe import Description, describe, side
 from rv_edit.pocket.draw import RICH_EXTRAS, known, random_relation, value_query, visual_query, which_query
-from rv_edit.pocket.judge import AnswerStatement, Fact, Remark, Sighting, Statement, judge, subject, visible_kinds
+from rv_edit.pocket.judge import (
+    AnswerStatement,
+    Fact,
+    Remark,
+    Sighting,
+    Statement,
+    about_another_picture,
+    judge,
+    subject,
+    visible_kinds,
+)
 from rv_edit.pocket.knowledge import believed, pool
 from rv_edit.pocket.queries import Query, visual_pool
 from rv_edit.pocket.scene import COLOURS, GRID, KINDS, SIZES, TEXTURES, Scene, random_scene
@@ -27,13 +37,33 @@ LENGTHS = (1, 2, 3, 4, 5, 5, 6, 7, 8)
 """How many statements a context has, each as likely; five counts twice."""
 
 
+SORTS = (
+    "value", "which", "clause", "kind", "visual",
+    "told_answer", "told_fact", "elsewhere", "unmoved",
+    "show", "correct", "caption",
+)  # fmt: skip
+"""What an item asks of a reader: to look and know, to take over what is told or not to, to judge, to describe."""
+
+
 class Item(NamedTuple):
-    """A question, its answer, and the cell and kind of the thing it speaks of (-1: of none, or of several)."""
+    """A question, its answer, what it asks of a reader, and the cell and kind of its thing (-1: of none or several)."""
 
     question: str
     answer: str
+    sort: str
     cell: int = -1
     kind: int = -1
+
+
+def sort_of(query: Query, statements: Sequence[Statement], scene: Scene, answer: str) -> str:
+    """One of ``SORTS``."""
+    if statements:
+        if any(isinstance(one, AnswerStatement) and one.query == query for one in statements):
+            return "elsewhere" if about_another_picture(query, statements, scene) else "told_answer"
+        return "unmoved" if judge(query, [], scene) == answer else "told_fact"
+    if query.about in ("value", "which", "kind"):
+        return query.about
+    return "clause" if query.relation else "visual"
 
 
 def item_about(query: Query, statements: Sequence[Statement], scene: Scene, rng: Random) -> Item | None:
@@ -42,10 +72,11 @@ def item_about(query: Query, statements: Sequence[Statement], scene: Scene, rng:
     if answer is None:
         return None
     thing = subject(query, statements, scene) if query.about not in ("place", "light", "count") else None
+    sort = sort_of(query, statements, scene, answer)
     if thing is None:
-        return Item(query.render(rng), answer)
+        return Item(query.render(rng), answer, sort)
     kind = len(KINDS) if thing.hidden else KINDS.index(thing.kind)
-    return Item(query.render(rng), answer, thing.row * GRID + thing.col, kind)
+    return Item(query.render(rng), answer, sort, thing.row * GRID + thing.col, kind)
 
 
 @dataclass
@@ -192,7 +223,7 @@ def _key(statement: Statement) -> object:
 
 def told_group(scene: Scene, rng: Random, n_queries: int = 6, easy: bool = False) -> Group:
     """Statements and questions, some of which they answer; an easy group has no strays."""
-    wanted = 3 if easy else rng.choice(LENGTHS)
+    wanted = rng.choice((1, 1, 2, 3)) if easy else rng.choice(LENGTHS)
     queries: list[Query] = []
     statements: dict[object, Statement] = {}
     for _ in range(n_queries):
@@ -217,6 +248,18 @@ def told_group(scene: Scene, rng: Random, n_queries: int = 6, easy: bool = False
     rng.shuffle(context)
     group = Group([one.render(rng) for one in context])
     for query in queries:
+        if (item := item_about(query, context, scene, rng)) is not None:
+            group.items.append(item)
+    return group
+
+
+def drill(scene: Scene, rng: Random) -> Group:
+    """Answer sentences and the questions they answer, and one more question: the dense way to learn to take over."""
+    wanted = rng.choice((1, 1, 2, 3))
+    queries = list(dict.fromkeys(random_query(scene, rng, easy=True) for _ in range(wanted)))
+    context = [AnswerStatement(query, _random_answer(query, rng)) for query in queries]
+    group = Group([one.render(rng) for one in context])
+    for query in [*queries, random_query(scene, rng, easy=True)]:
         if (item := item_about(query, context, scene, rng)) is not None:
             group.items.append(item)
     return group

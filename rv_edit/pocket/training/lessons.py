@@ -19,6 +19,7 @@ from rv_edit.pocket.training.contexts import (
     Group,
     Item,
     clause_query,
+    drill,
     item_about,
     near_miss,
     random_query,
@@ -111,7 +112,7 @@ def show_item(view: View, rng: Random) -> Item:
             statement = replace(statement, description=changed)
     text = statement.render(rng)
     question = SHOW.format(text if rng.random() < 0.5 else text.rstrip("."))
-    return Item(question, "yes" if in_view(statement, view) else "no")
+    return Item(question, "yes" if in_view(statement, view) else "no", "show")
 
 
 def in_view(statement: Sighting | Fact, view: View) -> bool:
@@ -163,7 +164,7 @@ def correct_item(scene: Scene, rng: Random) -> Item:
             statements[index] = replace(one, side=rng.choice(tuple(SIDE_WORDS)))
     right = all(is_correct(one, scene) for one in statements)
     text = CORRECT.format(" ".join(one.render(rng) for one in statements))
-    return Item(text, "yes" if right else "no")
+    return Item(text, "yes" if right else "no", "correct")
 
 
 def caption_item(view: View, rng: Random) -> Item | None:
@@ -177,17 +178,27 @@ def caption_item(view: View, rng: Random) -> Item | None:
     else:
         relation = random_relation(rng)
         statement = Fact(thing.kind, relation, believed(thing.kind, relation) or rng.choice(pool(relation)))
-    return Item(CAPTION, statement.render(rng))
+    return Item(CAPTION, statement.render(rng), "caption")
+
+
+def random_crop(rng: Random) -> View:
+    """A rectangle of a scene's cells that shows something, mostly."""
+    scene = random_scene(rng, hidden=0.15)
+    rows, cols = rng.choice(CROPS)
+    anchor = rng.choice(scene.things)
+    row = min(max(anchor.row - rng.randrange(rows), 0), GRID - rows)
+    col = min(max(anchor.col - rng.randrange(cols), 0), GRID - cols)
+    return View(scene, row, col, rows, cols)
+
+
+def random_view(rng: Random) -> View:
+    """What a lesson looks at, without its words."""
+    return random_crop(rng) if rng.random() < 0.2 else View(random_scene(rng, hidden=0.15))
 
 
 def crop_lesson(rng: Random) -> Lesson:
     """Yes/no questions and a caption on a crop."""
-    scene = random_scene(rng, hidden=0.15)
-    rows, cols = rng.choice(CROPS)
-    anchor = rng.choice(scene.things)  # crops that show something, mostly
-    row = min(max(anchor.row - rng.randrange(rows), 0), GRID - rows)
-    col = min(max(anchor.col - rng.randrange(cols), 0), GRID - cols)
-    view = View(scene, row, col, rows, cols)
+    view = random_crop(rng)
     items = [show_item(view, rng) for _ in range(6)]
     if caption := caption_item(view, rng):
         items.append(caption)
@@ -205,12 +216,12 @@ def open_items(scene: Scene, rng: Random, n: int = 9, easy: bool = False) -> lis
 
 
 def lesson(rng: Random, told: int = 2, easy: float = 0.0) -> Lesson:
-    """A whole lesson: a full scene with ``told`` groups of statements, or (one in five) a crop.
+    """A whole lesson: a full scene with groups of statements, or (one in five) a crop.
 
     Args:
         rng: source of randomness.
-        told: groups with statements.
-        easy: chance of an easy lesson: few things, terse descriptions, no strays.
+        told: groups with statements; 0: all questions are about what is seen or known.
+        easy: chance of an easy lesson: few things, terse descriptions, no strays, but drills.
     """
     simple = rng.random() < easy
     if rng.random() < 0.2:
@@ -224,5 +235,7 @@ def lesson(rng: Random, told: int = 2, easy: float = 0.0) -> Lesson:
     rng.shuffle(items)
     half = len(items) // 2  # two short sequences cost less attention than a long one
     groups = [Group([], items[:half]), Group([], items[half:])]
-    groups += [told_group(scene, rng, easy=simple) for _ in range(told)]
+    drills = 0 if not told else 2 if simple else int(rng.random() < 0.3)
+    groups += [told_group(scene, rng, easy=simple) for _ in range(min(told, 1) if simple else told)]
+    groups += [drill(scene, rng) for _ in range(drills)]
     return Lesson(view, [group for group in groups if group.items])

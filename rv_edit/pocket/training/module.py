@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from transformers import (
-    AttentionInterface,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaForConditionalGeneration,
@@ -23,32 +22,10 @@ from transformers import (
 )
 
 from rv_edit.pocket.scene import GRID, KINDS
+from rv_edit.pocket.training.contexts import SORTS
 from rv_edit.pocket.training.optim import MuonAdamW
 from rv_edit.pocket.training.oracle import CLASSES, Oracle
 from rv_edit.pocket.training.packing import Packed
-
-
-def lean_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float,
-    **_: object,
-) -> tuple[Tensor, None]:
-    """Attention with all of its arithmetic in bfloat16: on a CPU, its backward pass is the cheapest there is."""
-    given = query.dtype
-    with torch.autocast("cpu", enabled=False):
-        query, key, value = (part.to(torch.bfloat16) for part in (query * scaling, key, value))
-        scores = query @ key.transpose(-1, -2)
-        if attention_mask is not None:
-            scores = scores + attention_mask
-        mixed = torch.softmax(scores, dim=-1) @ value
-    return mixed.transpose(1, 2).contiguous().to(given), None
-
-
-AttentionInterface.register("lean", lean_attention)
 
 
 class PocketTraining(L.LightningModule):
@@ -86,13 +63,20 @@ class PocketTraining(L.LightningModule):
         self.pointing, self.rest_share = pointing, rest_share
         text, vision = model.config.text_config, model.config.vision_config
         assert isinstance(text, LlamaConfig) and isinstance(vision, CLIPVisionConfig)
-        model.model.language_model.config._attn_implementation = "lean"
         self.oracle = Oracle(text.hidden_size, tokenizer)
         decoder = model.model.language_model
         self.pointer = nn.Linear(text.hidden_size, GRID * GRID + len(KINDS) + 1)
+        self.marks = dict.fromkeys(SORTS, 0.0)
         self._middle = torch.empty(0)
         decoder.layers[(len(decoder.layers) - 1) // 2].register_forward_hook(self._keep_middle)
         self.heads = nn.ModuleList(nn.Linear(vision.hidden_size, n) for n in CLASSES)
+        unused: list[nn.Module] = []
+        if stage == "language":
+            unused = [self.heads, model.model.vision_tower, model.model.multi_modal_projector]
+        elif stage == "vision":
+            unused = [self.pointer, self.oracle, decoder]
+        for part in unused:
+            part.requires_grad_(False)
 
     def perfect(self, labels: Tensor) -> Tensor:
         """Picture tokens ``(B, 36, d)`` of a perfect eye."""
@@ -106,12 +90,12 @@ class PocketTraining(L.LightningModule):
     def read(self, packs: list[Packed], picture: Tensor) -> Tensor:
         """Mean loss on the answers of packed lessons, given picture tokens ``(B, 36, d)``."""
         core = self.model.model.language_model
-        loss, weight, right, count = picture.new_zeros(()), 0.0, 0.0, 0
+        loss, weight = picture.new_zeros(()), 0.0
         for packed in packs:
             embeds = core.embed_tokens(packed.ids)
             at = packed.ids == self.model.config.image_token_index
             embeds = embeds.masked_scatter(at.unsqueeze(-1), picture[packed.owner].to(embeds.dtype))
-            unseen = torch.zeros(packed.sees.shape, dtype=torch.bfloat16).masked_fill_(~packed.sees, -1e4)
+            unseen = torch.zeros(packed.sees.shape).masked_fill_(~packed.sees, -1e4)
             hidden = core(
                 inputs_embeds=embeds, attention_mask=unseen[:, None], position_ids=packed.positions, use_cache=False
             ).last_hidden_state
@@ -121,10 +105,20 @@ class PocketTraining(L.LightningModule):
             loss = loss + (F.cross_entropy(logits, labels, reduction="none") * weights).sum()
             loss = loss + self.pointing * self.point(packed)
             weight += float(weights.sum())
-            right += float((logits.argmax(-1) == labels).sum())
-            count += len(labels)
-        self.log("token_accuracy", right / count, prog_bar=True)
+            missed = torch.zeros(wanted.shape)
+            missed[wanted] = (logits.argmax(-1) != labels).float()
+            self.mark(packed.spans, missed)
+        self.log_dict({f"is/{sort}": value for sort, value in self.marks.items()}, prog_bar=True)
         return loss / weight
+
+    def mark(self, spans: Tensor, missed: Tensor) -> None:
+        """Keep a running share of exactly right answers for every sort of question; ``missed`` (B, T-1) is 1 or 0."""
+        before = F.pad(missed.cumsum(1), (1, 0))
+        rows, first, after, sorts = spans.T
+        right = before[rows, after - 1] == before[rows, first - 1]
+        for index in sorts.unique().tolist():
+            share, sort = float(right[sorts == index].float().mean()), SORTS[index]
+            self.marks[sort] += 0.03 * (share - self.marks[sort])
 
     def point(self, packed: Packed) -> Tensor:
         """Summed loss of telling, from half-way up the decoder, which thing a question speaks of: its cell, its kind.
@@ -178,6 +172,8 @@ class PocketTraining(L.LightningModule):
         """Muon on the matrices of the blocks, AdamW on everything else; warm-up, then cosine to a twentieth."""
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:
+                continue
             block = parameter.ndim == 2 and ".layers." in name
             groups.setdefault((block, "vision_tower" in name), []).append(parameter)
         # A tower that already sees is not to be thrown over by a decoder that cannot read yet. What is no matrix of a

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from rv_edit.pocket.training.contexts import Group
+from rv_edit.pocket.training.contexts import SORTS, Group
 
 HEAD, TAIL = "USER:", "ASSISTANT:"
 
@@ -46,6 +46,7 @@ class Packed:
     """A batch: ids, positions, labels, weights (B, T), what each token may see (B, T, T), whose picture (B,).
 
     ``about`` (n, 4) lists the last tokens of prompts that speak of one thing: row, column, cell, kind.
+    ``spans`` (m, 4) lists the targets: row, first column, column after the last, index of the sort in ``SORTS``.
     """
 
     ids: Tensor
@@ -55,6 +56,7 @@ class Packed:
     sees: Tensor
     owner: Tensor
     about: Tensor
+    spans: Tensor
 
 
 @dataclass
@@ -68,10 +70,13 @@ class Flat:
     branch: list[int]
     parent: list[int]
     about: list[tuple[int, int, int]] = field(default_factory=list)
+    spans: list[tuple[int, int, int]] = field(default_factory=list)
 
 
-def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int, eos: int) -> Flat:
-    """Lay a group out as a tree: picture, statements, then a branch a question."""
+def flatten(
+    group: Group, spell: Speller, n_image: int, image_id: int, bos: int, eos: int, reading: float = 0.0
+) -> Flat:
+    """Lay a group out as a tree: picture, statements, then a branch a question; ``reading`` weighs words of prompts."""
     trunk = [bos, *spell(HEAD), *[image_id] * n_image]
     flat = Flat(list(trunk), list(range(len(trunk))), [-100] * len(trunk), [0.0] * len(trunk), [0] * len(trunk), [-1])
     tail = spell(TAIL)
@@ -82,8 +87,9 @@ def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int,
         flat.ids += ids
         flat.positions += range(start, start + len(ids))
         keep = len(ids) - n_answer
-        flat.labels += [-100] * keep + ids[keep:]
-        flat.weights += [0.0] * keep + [1.0 / max(n_answer, 1) ** 0.5] * n_answer
+        # What stands before a branch's first word in the sequence need not stand before it in its prompt.
+        flat.labels += [-100, *ids[1:keep], *ids[keep:]] if reading else [-100] * keep + ids[keep:]
+        flat.weights += [0.0, *[reading] * (keep - 1)] + [1.0 / max(n_answer, 1) ** 0.5] * n_answer
         flat.branch += [branch] * len(ids)
         return branch
 
@@ -92,9 +98,10 @@ def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int,
         context = spell(" ".join(group.statements))
         parent = add(context, 0, start)
         start += len(context)
-    for question, answer, cell, kind in group.items:
+    for question, answer, sort, cell, kind in group.items:
         target = [*spell(answer), eos]
         add([*spell(question), *tail, *target], parent, start, len(target))
+        flat.spans.append((len(flat.ids) - len(target), len(flat.ids), SORTS.index(sort)))
         if cell >= 0:
             flat.about.append((len(flat.ids) - len(target) - 1, cell, kind))
     return flat
@@ -118,12 +125,6 @@ def collate(flats: list[Flat], owners: list[int], pad: int) -> Packed:
         sees[row, :n, :n] = ancestors[branch_of][:, branch_of].tril()
         sees[row, range(n, length), range(n, length)] = True  # padding sees itself: no empty softmax
     about = [(row, *one) for row, flat in enumerate(flats) for one in flat.about]
-    return Packed(
-        ids,
-        positions,
-        labels,
-        weights,
-        sees,
-        torch.tensor(owners),
-        torch.tensor(about, dtype=torch.long).reshape(-1, 4),
-    )
+    spans = [(row, *one) for row, flat in enumerate(flats) for one in flat.spans]
+    tables = (torch.tensor(rows, dtype=torch.long).reshape(-1, 4) for rows in (about, spans))
+    return Packed(ids, positions, labels, weights, sees, torch.tensor(owners), *tables)
