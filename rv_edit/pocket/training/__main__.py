@@ -27,19 +27,23 @@ from rv_edit.pocket.training.stream import Lessons
 
 
 class Plan(NamedTuple):
-    """What a stage does unless told otherwise: steps, lessons (or pairs) a step, peak learning rate."""
+    """What a stage does unless told otherwise: steps, lessons (or pairs) a step and process, peak rate, ramp."""
 
     steps: int
     batch: int
     lr: float
+    ramp: int = 0
 
 
 PLANS = {
-    "language": Plan(2500, 8, 8e-3),
     "vision": Plan(3000, 48, 2e-3),
-    "joint": Plan(6000, 8, 8e-3),
+    "language": Plan(2600, 8, 3e-3, 1200),
+    "align": Plan(400, 48, 1e-3),
+    "joint": Plan(1500, 8, 1e-3),
     "sentences": Plan(1200, 128, 1e-3),
 }
+DECODER = ("language_model", "lm_head", "oracle", "pointer")
+"""What ``align`` takes from the second checkpoint."""
 
 
 def main() -> None:
@@ -53,15 +57,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--devices", type=int, default=1, help="processes, each with a batch of its own")
-    parser.add_argument("--init", type=Path, nargs="*", default=[], help="checkpoints whose weights to start from")
-    parser.add_argument("--only", nargs="*", default=[], help="for the init after the first: names to take from it")
-    parser.add_argument("--ramp", type=int, default=0, help="steps over which lessons grow hard")
+    parser.add_argument("--init", type=Path, nargs="*", default=[], help="checkpoint to start from; align takes two")
+    parser.add_argument("--ramp", type=int, help="steps over which lessons grow hard")
     parser.add_argument("--imitate", type=float, default=1.0, help="weight of the vision loss in the joint stage")
     parser.add_argument("--precision", default="32-true", help="of Lightning; bf16-mixed pays on CPUs that have AMX")
     args = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     plan = PLANS[args.stage]
     steps, batch, lr = args.steps or plan.steps, args.batch or plan.batch, args.lr or plan.lr
+    ramp = plan.ramp if args.ramp is None else args.ramp
     tokenizer = build_tokenizer()
     processor = build_processor(tokenizer)
     module: L.LightningModule
@@ -75,7 +79,7 @@ def main() -> None:
     for index, path in enumerate(args.init):
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         if index:
-            state = {name: value for name, value in state.items() if any(part in name for part in args.only)}
+            state = {name: value for name, value in state.items() if any(part in name for part in DECODER)}
         missing = module.load_state_dict(state, strict=False)
         sys.stdout.write(f"{path}: {len(state)} tensors, unexpected {missing.unexpected_keys}\n")
 
@@ -90,7 +94,7 @@ def main() -> None:
         stream = Pairs(tokenizer, batch, args.seed, start)
     else:
         look = None if args.stage == "language" else pixels_of
-        stream = Lessons(tokenizer, look, batch, args.seed + 1, start, args.stage != "vision", args.ramp)
+        stream = Lessons(tokenizer, look, batch, args.seed + 1, start, args.stage in ("language", "joint"), ramp)
     loader = DataLoader(stream, batch_size=None, num_workers=args.workers)
     trainer = L.Trainer(
         max_steps=steps,

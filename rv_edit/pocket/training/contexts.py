@@ -254,12 +254,33 @@ def told_group(scene: Scene, rng: Random, n_queries: int = 6, easy: bool = False
 
 
 def drill(scene: Scene, rng: Random) -> Group:
-    """Answer sentences and the questions they answer, and one more question: the dense way to learn to take over."""
-    wanted = rng.choice((1, 1, 2, 3))
-    queries = list(dict.fromkeys(random_query(scene, rng, easy=True) for _ in range(wanted)))
-    context = [AnswerStatement(query, _random_answer(query, rng)) for query in queries]
-    group = Group([one.render(rng) for one in context])
+    """One to three things told, and the very questions they settle, and one more: the dense way to learn to take over.
+
+    Half of the groups tell answers, half tell facts; half of what is told are made-up words, which cannot be guessed.
+    """
+    by_facts = rng.random() < 0.5
+    queries: list[Query] = []
+    context: dict[object, Statement] = {}
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        query = random_query(scene, rng, easy=True)
+        if by_facts:
+            thing, relation = rng.choice(scene.things), random_relation(rng)
+            if thing.hidden:
+                continue
+            value = made_up(rng) if rng.random() < 0.5 else rng.choice(pool(relation))
+            if rng.random() < 0.6:
+                query = value_query(scene, thing, relation, rng, extras=(0,))
+            else:
+                query = which_query(scene, thing, relation, value, rng)
+            told: Statement = Fact(thing.kind, relation, value)
+        else:
+            told = AnswerStatement(query, made_up(rng) if rng.random() < 0.5 else _random_answer(query, rng))
+        if _key(told) not in context:
+            queries.append(query)
+            context[_key(told)] = told
+    statements = list(context.values())
+    group = Group([one.render(rng) for one in statements])
     for query in [*queries, random_query(scene, rng, easy=True)]:
-        if (item := item_about(query, context, scene, rng)) is not None:
+        if (item := item_about(query, statements, scene, rng)) is not None:
             group.items.append(item)
     return group

@@ -235,7 +235,7 @@ def lesson(rng: Random, told: int = 2, easy: float = 0.0) -> Lesson:
     rng.shuffle(items)
     half = len(items) // 2  # two short sequences cost less attention than a long one
     groups = [Group([], items[:half]), Group([], items[half:])]
-    drills = 0 if not told else 2 if simple else int(rng.random() < 0.3)
+    drills = 0 if not told else 2 if simple else 1
     groups += [told_group(scene, rng, easy=simple) for _ in range(min(told, 1) if simple else told)]
     groups += [drill(scene, rng) for _ in range(drills)]
     return Lesson(view, [group for group in groups if group.items])

@@ -1,7 +1,8 @@
-"""The LightningModule that trains a pocket VLM in three stages.
+"""The LightningModule that trains a pocket VLM in four stages.
 
-``language``: the decoder reads perfect pictures (:class:`Oracle`). ``vision``: tower and projector learn dense
-labels and to imitate the oracle's tokens. ``joint``: everything together, from pixels. Each stage is a fit of its own
+``vision``: tower and projector learn dense labels and to imitate the tokens of a perfect eye (:class:`Oracle`).
+``language``: the decoder reads such tokens. ``align``: tower and projector again, with the words as the decoder has
+come to use them. ``joint``: everything together, from pixels. Each stage is a fit of its own
 with a cosine schedule, checkpointed and resumable.
 """
 
@@ -34,7 +35,7 @@ class PocketTraining(L.LightningModule):
     Args:
         model: a LLaVA whose picture tokens are the 36 patches.
         tokenizer: of the model.
-        stage: ``language``, ``vision`` or ``joint``.
+        stage: ``vision``, ``language``, ``align`` or ``joint``.
         lr: peak learning rate.
         total_steps: length of the cosine schedule.
         warmup: steps until the peak.
@@ -66,14 +67,14 @@ class PocketTraining(L.LightningModule):
         self.oracle = Oracle(text.hidden_size, tokenizer)
         decoder = model.model.language_model
         self.pointer = nn.Linear(text.hidden_size, GRID * GRID + len(KINDS) + 1)
-        self.marks = dict.fromkeys(SORTS, 0.0)
+        self.marks: dict[str, float] = {}
         self._middle = torch.empty(0)
         decoder.layers[(len(decoder.layers) - 1) // 2].register_forward_hook(self._keep_middle)
         self.heads = nn.ModuleList(nn.Linear(vision.hidden_size, n) for n in CLASSES)
         unused: list[nn.Module] = []
         if stage == "language":
             unused = [self.heads, model.model.vision_tower, model.model.multi_modal_projector]
-        elif stage == "vision":
+        elif stage in ("vision", "align"):
             unused = [self.pointer, self.oracle, decoder]
         for part in unused:
             part.requires_grad_(False)
@@ -118,7 +119,7 @@ class PocketTraining(L.LightningModule):
         right = before[rows, after - 1] == before[rows, first - 1]
         for index in sorts.unique().tolist():
             share, sort = float(right[sorts == index].float().mean()), SORTS[index]
-            self.marks[sort] += 0.03 * (share - self.marks[sort])
+            self.marks[sort] = share + 0.97 * (self.marks.get(sort, share) - share)
 
     def point(self, packed: Packed) -> Tensor:
         """Summed loss of telling, from half-way up the decoder, which thing a question speaks of: its cell, its kind.
@@ -163,7 +164,7 @@ class PocketTraining(L.LightningModule):
             loss = self.dense(seen, labels)
             copy = F.mse_loss(picture.float(), target.float()) / target.float().var()
             sight = loss + copy
-            loss = sight if self.stage == "vision" else self.read(packed, picture) + self.imitate * sight
+            loss = sight if self.stage in ("vision", "align") else self.read(packed, picture) + self.imitate * sight
             self.log("copy", copy, prog_bar=True)
         self.log("loss", loss, prog_bar=True)
         return loss

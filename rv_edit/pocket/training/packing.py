@@ -73,10 +73,8 @@ class Flat:
     spans: list[tuple[int, int, int]] = field(default_factory=list)
 
 
-def flatten(
-    group: Group, spell: Speller, n_image: int, image_id: int, bos: int, eos: int, reading: float = 0.0
-) -> Flat:
-    """Lay a group out as a tree: picture, statements, then a branch a question; ``reading`` weighs words of prompts."""
+def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int, eos: int) -> Flat:
+    """Lay a group out as a tree: picture, statements, then a branch a question."""
     trunk = [bos, *spell(HEAD), *[image_id] * n_image]
     flat = Flat(list(trunk), list(range(len(trunk))), [-100] * len(trunk), [0.0] * len(trunk), [0] * len(trunk), [-1])
     tail = spell(TAIL)
@@ -87,9 +85,8 @@ def flatten(
         flat.ids += ids
         flat.positions += range(start, start + len(ids))
         keep = len(ids) - n_answer
-        # What stands before a branch's first word in the sequence need not stand before it in its prompt.
-        flat.labels += [-100, *ids[1:keep], *ids[keep:]] if reading else [-100] * keep + ids[keep:]
-        flat.weights += [0.0, *[reading] * (keep - 1)] + [1.0 / max(n_answer, 1) ** 0.5] * n_answer
+        flat.labels += [-100] * keep + ids[keep:]
+        flat.weights += [0.0] * keep + [1.0 / max(n_answer, 1) ** 0.5] * n_answer
         flat.branch += [branch] * len(ids)
         return branch
 

@@ -55,7 +55,6 @@ class Lessons(IterableDataset[Batch]):
         start: first batch.
         words: whether to pack questions; without, only pictures and labels.
         ramp: steps over which the share of easy lessons falls from all to a tenth; 0: a tenth from the start.
-        reading: weight of predicting a prompt's own words, beside 1 for its answer.
     """
 
     def __init__(
@@ -67,10 +66,9 @@ class Lessons(IterableDataset[Batch]):
         start: int = 0,
         words: bool = True,
         ramp: int = 0,
-        reading: float = 0.0,
     ) -> None:
         self.tokenizer, self.pixels_of, self.batch, self.seed = tokenizer, pixels_of, batch, seed
-        self.start, self.words, self.ramp, self.reading = start, words, ramp, reading
+        self.start, self.words, self.ramp = start, words, ramp
 
     def __iter__(self) -> Iterator[Batch]:
         spell = Speller(self.tokenizer)
@@ -88,10 +86,7 @@ class Lessons(IterableDataset[Batch]):
             if self.words:
                 ids = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
                 pairs = [(group, owner) for owner, one in enumerate(lessons) for group in one.groups]
-                rows = [
-                    (flatten(group, spell, labels.shape[1], picture_id, *ids, self.reading), owner)
-                    for group, owner in pairs
-                ]
+                rows = [(flatten(group, spell, labels.shape[1], picture_id, *ids), owner) for group, owner in pairs]
                 rows.sort(key=lambda row: len(row[0].ids))
                 pad, middle = self.tokenizer.pad_token_id, len(rows) // 2
                 halves = rows[:middle], rows[middle:]  # short ones are not padded to the longest
