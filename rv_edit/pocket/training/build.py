@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 from transformers.models.clip import CLIPImageProcessorPil
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 from rv_edit.pocket.describe import COLOUR_WORDS, SIZE_WORDS, TEXTURE_WORDS
 from rv_edit.pocket.tokenizer import image_id
@@ -85,13 +86,14 @@ def build_llava(tokenizer: PreTrainedTokenizerFast, size: Size, seed: int) -> Ll
     )
     model = LlavaForConditionalGeneration(config)
     for layer in model.model.language_model.layers:
+        assert isinstance(layer, LlamaDecoderLayer)
         _wake(layer)
     _give_meaning(model.model.language_model.embed_tokens.weight, tokenizer)
     return model
 
 
 @torch.no_grad()
-def _wake(layer: torch.nn.Module) -> None:
+def _wake(layer: LlamaDecoderLayer) -> None:
     """Start a decoder layer out with weights that matter.
 
     ``transformers``' 0.02 is made for widths of 1,000 and more: at 128, attention would start out uniform. And heads
@@ -102,9 +104,9 @@ def _wake(layer: torch.nn.Module) -> None:
         if weight.ndim == 2:
             onto_residual = name.endswith(("o_proj.weight", "down_proj.weight"))
             weight.normal_(std=0.3 * INIT_STD if onto_residual else INIT_STD)
-    attention = layer.self_attn
-    attention.k_proj.weight.copy_(attention.q_proj.weight)
-    attention.o_proj.weight.copy_(0.3 * attention.v_proj.weight.T)
+    weights = dict(layer.self_attn.named_parameters())
+    weights["k_proj.weight"].copy_(weights["q_proj.weight"])
+    weights["o_proj.weight"].copy_(0.3 * weights["v_proj.weight"].T)
 
 
 @torch.no_grad()
