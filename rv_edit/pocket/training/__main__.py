@@ -39,7 +39,7 @@ PLANS = {
     "vision": Plan(3000, 48, 2e-3),
     "language": Plan(2600, 8, 3e-3, 1200),
     "align": Plan(400, 48, 1e-3),
-    "joint": Plan(1500, 8, 1e-3),
+    "joint": Plan(2200, 8, 2e-3),
     "sentences": Plan(1200, 128, 1e-3),
 }
 DECODER = ("language_model", "lm_head", "oracle", "pointer")

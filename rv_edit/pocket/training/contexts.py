@@ -157,16 +157,16 @@ def stray(scene: Scene, queries: list[Query], rng: Random) -> Statement | None:
     """A statement that most likely matches nothing: from another picture, or a near miss."""
     roll = rng.random()
     other = random_scene(rng, held_out=False, hidden=0.1)
-    if roll < 0.25:
+    if roll < 0.2:
         if rng.random() < 0.4:
             query = random_query(other, rng)
         else:
             query = value_query(other, rng.choice(other.things), random_relation(rng), rng, 0.1)
         return AnswerStatement(query, _random_answer(query, rng))
-    if roll < 0.45 and queries:
+    if roll < 0.5 and queries:
         near = near_miss(rng.choice(queries), rng)
         return AnswerStatement(near, _random_answer(near, rng))
-    if roll < 0.60:
+    if roll < 0.62:
         thing = rng.choice(other.things)
         return Sighting(describe(thing, other, rng, extras=rng.choice(EXTRAS)), thing.kind)
     if roll < 0.70:
@@ -196,7 +196,7 @@ def support(query: Query, scene: Scene, rng: Random) -> list[Statement]:
     value = random_value(query.relation, rng, believed(thing.kind, query.relation))
     kind = thing.kind if not thing.hidden or rng.random() < 0.5 else rng.choice(KINDS)
     facts: list[Statement] = [Sighting(query.description, kind), Fact(kind, query.relation, value)]
-    mode = rng.choices(("answer", "fact", "facts", "all", "sighting", "elsewhere"), (3, 2, 2.5, 3, 1, 1.6))[0]
+    mode = rng.choices(("answer", "fact", "facts", "all", "sighting", "elsewhere"), (3, 2, 2.5, 3, 1, 2.5))[0]
     if mode == "elsewhere" and not any(one.hidden for one in scene.things):
         absent = rng.choice([one for one in KINDS if one not in visible_kinds(scene)])
         value = random_value(query.relation, rng, believed(absent, query.relation))

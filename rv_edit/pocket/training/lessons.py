@@ -205,7 +205,7 @@ def crop_lesson(rng: Random) -> Lesson:
     return Lesson(view, [Group([], items)])
 
 
-def open_items(scene: Scene, rng: Random, n: int = 9, easy: bool = False) -> list[Item]:
+def open_items(scene: Scene, rng: Random, n: int = 6, easy: bool = False) -> list[Item]:
     """Questions without statements that the model should be able to answer by itself."""
     items: list[Item] = []
     while len(items) < n:
@@ -215,7 +215,7 @@ def open_items(scene: Scene, rng: Random, n: int = 9, easy: bool = False) -> lis
     return items
 
 
-def lesson(rng: Random, told: int = 2, easy: float = 0.0) -> Lesson:
+def lesson(rng: Random, told: int = 3, easy: float = 0.0) -> Lesson:
     """A whole lesson: a full scene with groups of statements, or (one in five) a crop.
 
     Args:
@@ -228,7 +228,7 @@ def lesson(rng: Random, told: int = 2, easy: float = 0.0) -> Lesson:
         return crop_lesson(rng)
     scene = random_scene(rng, n_things=rng.choice((1, 2, 2, 3)) if simple else None, hidden=0.15)
     view = View(scene)
-    items = open_items(scene, rng, easy=simple)
+    items = open_items(scene, rng, 9 if simple else 6, easy=simple)
     items += [show_item(view, rng), correct_item(scene, rng), correct_item(scene, rng)]
     if rng.random() < 0.3 and (caption := caption_item(view, rng)):
         items.append(caption)

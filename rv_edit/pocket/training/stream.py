@@ -37,11 +37,11 @@ def curriculum(step: int, ramp: int) -> tuple[int, float]:
     from statements about it, and their noise kept it from learning to. Then lessons grow hard.
 
     >>> curriculum(0, 1000), curriculum(250, 1000), curriculum(2000, 1000), curriculum(0, 0)
-    ((0, 1.0), (2, 1.0), (2, 0.1), (2, 0.1))
+    ((0, 1.0), (3, 1.0), (3, 0.1), (3, 0.1))
     """
     if step < ramp / 4:
         return 0, 1.0
-    return 2, max(0.1, 1 - (step - ramp / 4) / (ramp * 3 / 4)) if ramp else 0.1
+    return 3, max(0.1, 1 - (step - ramp / 4) / (ramp * 3 / 4)) if ramp else 0.1
 
 
 class Lessons(IterableDataset[Batch]):
