@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from rv_edit.vlm import resolve_checkpoint
 
 if TYPE_CHECKING:
     from rv_edit.editors.base import EditorContext
+
+log = logging.getLogger(__name__)
 
 KEY_SPACE_FILE = "key_space.json"
 """Written beside a codebook: what its keys are, for whoever goes on with it."""
@@ -53,6 +56,8 @@ def build(
     check_kinds("editor.augment", variants, RadiusEstimator)
     encoder = TextEncoder(text_encoder, device=context.vlm.device)
     space = _key_space(context, encoder, key_space)
+    chosen = key_space if isinstance(key_space, str) else "measured for this run"
+    log.info("keys: vision layer %d, %s pooling, λ = %.3g (%s)", space.layer, space.pooling, space.lam, chosen)
     embedding = DualEmbedding(context.vlm, encoder, space)
     tiles = drawing.pop("tile_pool", None) or [picture for picture, _ in context.sample]
     augmenter = ImageAugmenter(tile_pool=tiles, **drawing)
