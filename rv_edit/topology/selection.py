@@ -66,9 +66,11 @@ def log_grid(low: float, high: float, points: int) -> Tensor:
     Raises:
         ValueError: not 0 < low ≤ high, or no point.
 
-    >>> [round(lam, 6) for lam in log_grid(0.1, 10.0, 3).tolist()]
-    [0.1, 1.0, 10.0]
+    >>> log_grid(0.05, 20.0, 3).tolist()
+    [0.05, 1.0, 20.0]
     """
     if not 0 < low <= high < math.inf or points < 1 or (points == 1 and low != high):
         raise ValueError(f"grid of {points} from {low} to {high}: give 0 < low ≤ high and at least two points")
-    return torch.logspace(math.log10(low), math.log10(high), points, dtype=torch.float64)
+    grid = torch.logspace(math.log10(low), math.log10(high), points, dtype=torch.float64)
+    grid[0], grid[-1] = low, high  # exactly, not the tenth power of a logarithm
+    return grid
