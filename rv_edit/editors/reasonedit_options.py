@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from rv_edit.vlm import resolve_checkpoint
 
 if TYPE_CHECKING:
     from rv_edit.editors.base import EditorContext
+
+log = logging.getLogger(__name__)
 
 KEY_SPACE_FILE = "key_space.json"
 """Written beside a codebook: what its keys are, for whoever goes on with it."""
@@ -52,7 +55,8 @@ def build(
     check_kinds("editor.augment", drawing, ImageAugmenter)
     check_kinds("editor.augment", variants, RadiusEstimator)
     encoder = TextEncoder(text_encoder, device=context.vlm.device)
-    space = _key_space(context, encoder, key_space)
+    space, origin = _key_space(context, encoder, key_space)
+    log.info("keys: vision layer %d, %s pooling, λ = %.3g (%s)", space.layer, space.pooling, space.lam, origin)
     embedding = DualEmbedding(context.vlm, encoder, space)
     tiles = drawing.pop("tile_pool", None) or [picture for picture, _ in context.sample]
     augmenter = ImageAugmenter(tile_pool=tiles, **drawing)
@@ -62,24 +66,25 @@ def build(
     return ReasonEdit(embedding, book, radii, selector, asking=context.asking, **options)
 
 
-def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mapping[str, Any]) -> KeySpace:
-    """The artefact, that of the codebook gone on with, or one measured on the data set's pictures."""
+def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mapping[str, Any]) -> tuple[KeySpace, str]:
+    """The artefact, that of the codebook gone on with, or one measured on the data set's pictures; and which."""
     if isinstance(given, str):
-        return KeySpace.load(resolve_checkpoint(given))
+        return KeySpace.load(resolve_checkpoint(given)), given
     kept = None if context.codebook is None else context.codebook / KEY_SPACE_FILE
     if kept is not None and kept.is_file():
-        return KeySpace.load(kept)
+        return KeySpace.load(kept), str(kept)
     if not {"layer", "lam"} <= set(given):
         raise ConfigError(f"model.key_space={dict(given)}; give the path of a key space, or layer, lam, pooling, pairs")
     check_kinds("model.key_space", given, _measured)
     measured = _measured(**given)
-    return calibrate(
+    space = calibrate(
         context.vlm,
         encoder,
         context.sample[: measured.pop("pairs")],
         **measured,
         source="pictures and questions of the data set edited",
     )
+    return space, "norms measured on the data set edited"
 
 
 def _measured(layer: int = 0, lam: float = 1.0, pooling: str = "mean", pairs: int = 256) -> dict[str, Any]:

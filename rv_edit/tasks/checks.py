@@ -65,7 +65,7 @@ def check_options(cfg: DictConfig) -> EditOptions:
     for name in ("batch_size", "image_batch_size"):
         _whole(f"scoring.{name}", cfg.scoring[name], least=1)
     limit = cfg.dataset.mine_limit
-    output = _writable(Path(cfg.output))
+    output = writable(Path(cfg.output))
     codebook = None if cfg.codebook is None else _codebook(str(cfg.codebook))
     if edits == 0 and codebook is None:
         raise ConfigError("dataset.edits=0 leaves nothing to do; give a number, or codebook=<folder> to evaluate one")
@@ -119,8 +119,14 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"{name}={value}: give one of {', '.join(allowed)}")
 
 
-def _writable(folder: Path) -> Path:
-    """Writing a file is the only test that counts: permissions say nothing of full or read-only disks."""
+def writable(folder: Path) -> Path:
+    """``folder``, created, once a file could be written in it.
+
+    Writing is the only test that counts: permissions say nothing of full or read-only disks.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".writable-") as probe:

@@ -14,6 +14,7 @@ from rv_edit.vlm.base import VLM
 from rv_edit.vlm.decoding import HookContext
 from rv_edit.vlm.features import ImageFeatures, LayerRef
 from rv_edit.vlm.loading import known_families, load_vlm, resolve_checkpoint
+from rv_edit.vlm.probing import probe_layers
 from rv_edit.vlm.prompts import Prompt, PromptStyle, PromptTooLongError
 from rv_edit.vlm.scoring import Scores
 
@@ -28,5 +29,6 @@ __all__ = [
     "Scores",
     "known_families",
     "load_vlm",
+    "probe_layers",
     "resolve_checkpoint",
 ]

@@ -99,7 +99,8 @@ def test_configuration_is_shown_without_running(command: Command) -> None:
 def test_every_shipped_option_composes(composed: Callable[..., DictConfig], path: Path) -> None:
     group = path.parent.name
     more = [f"+{group}={path.stem}"] if group in ("debug", "experiment") else [f"{group}={path.stem}"]
-    assert composed(*[item.lstrip("+") for item in more]).task.name == "edit"
+    expected = path.stem if group == "task" else "edit"
+    assert composed(*[item.lstrip("+") for item in more]).task.name == expected
 
 
 def test_faults_of_the_program_are_not_hidden() -> None:

@@ -71,6 +71,11 @@ class Provider:
         )
 
 
+def reword(record: QARecord, seed: int) -> str:
+    openings = ("Say", "Tell me", "I ask", "Well", "Please")
+    return f"{openings[np.random.default_rng(seed).integers(len(openings))]}: {record.question}"
+
+
 def load(name: str = "tiny", root: str | None = None, size: int = 40, suites: bool = True) -> DataBundle:
     report = ReadReport(name, kept=size)
     return DataBundle([record(index) for index in range(size)], Provider() if suites else None, report, name)

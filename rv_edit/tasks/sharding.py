@@ -1,0 +1,53 @@
+"""Several devices measure their share of the networks, each in a process of its own; results meet in the cache."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import traceback
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from rv_edit.errors import ConfigError
+from rv_edit.tasks.topology_options import TopologyOptions
+
+
+def measure_shards(cfg: DictConfig, options: TopologyOptions, devices: list[str]) -> None:
+    """Measure the layers of all networks, network n on device n modulo their number.
+
+    Raises:
+        ConfigError: there is no cache to meet in, or a process met something that cannot be used.
+        RuntimeError: a process failed otherwise; its traceback.
+    """
+    if cfg.cache is None:
+        raise ConfigError(f"trainer.devices={len(devices)}: results of several devices meet in cache=, but it is null")
+    context = multiprocessing.get_context("spawn")
+    failures: Any = context.SimpleQueue()
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    workers = [
+        context.Process(target=_work, args=(plain, options, device, rank, len(devices), failures), daemon=True)
+        for rank, device in enumerate(devices)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if not failures.empty():
+        known, message = failures.get()
+        raise ConfigError(message) if known else RuntimeError(message)
+    dead = [worker.exitcode for worker in workers if worker.exitcode]
+    if dead:
+        raise RuntimeError(f"a measuring process ended with status {dead[0]}; what it had measured is kept")
+
+
+def _work(plain: Any, options: TopologyOptions, device: str, rank: int, world: int, failures: Any) -> None:
+    from rv_edit.tasks.study import Study
+
+    logging.getLogger().setLevel(logging.ERROR)  # the first process says everything already
+    try:
+        study = Study(OmegaConf.create(plain), options, device)
+        study.layers(range(rank, options.networks, world))
+    except Exception as error:  # noqa: BLE001  to be raised in the process that a user sees
+        ours = isinstance(error, ValueError) and type(error).__module__.split(".")[0] in ("rv_edit", "data_modules")
+        failures.put((ours, str(error) if ours else traceback.format_exc()))

@@ -1,0 +1,178 @@
+"""``task=topology``: the vision layer and the λ of the codebook's keys, chosen by measuring (paper 3.3, 4.6)."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TextIO
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from rv_edit.embedding import KeySpace, calibrate
+from rv_edit.embedding.key_space import POOLINGS
+from rv_edit.errors import ConfigError
+from rv_edit.report.files import write_together
+from rv_edit.tasks.checks import writable
+from rv_edit.tasks.topology_options import TopologyOptions
+from rv_edit.topology import Measures, balance, harmonic_mean, log_grid, over_networks
+
+if TYPE_CHECKING:
+    from rv_edit.tasks.study import Study
+    from rv_edit.vlm import LayerRef
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+NAMES = Measures._fields
+ARTEFACT, LAYERS, BALANCE = "key_space.json", "layers.csv", "balance.csv"
+"""The choice and its curves, in the output folder."""
+
+
+def run(cfg: DictConfig) -> KeySpace:
+    """Measure every layer, choose one, measure λ, choose it; the artefact and its curves go to ``cfg.output``.
+
+    Returns:
+        The key space, as ``model.key_space=<output>/key_space.json`` gives it to an editor.
+
+    Raises:
+        ConfigError, RecordError: an option or the data set cannot be used, or no choice meets the criterion.
+    """
+    options = TopologyOptions.of(cfg)
+    output = writable(Path(cfg.output))
+    devices = _devices(cfg, output)
+    from rv_edit.tasks.sharding import measure_shards
+    from rv_edit.tasks.study import Study
+
+    if len(devices) > 1:
+        measure_shards(cfg, options, devices)
+    study = Study(cfg, options, devices[0])
+    log.info("%s on %s: %d networks", study.vlm.name, study.data.name, options.networks)
+    refs = study.vlm.layer_refs()
+    measured = over_networks(torch.stack(study.layers(range(options.networks))), dim=0)
+    rows = layer_rows(refs, *measured, told=study.rewording is not None)
+    layer = choose_layer(refs, measured[0], options.pooling)
+    space = _calibrated(study, layer)
+    grid = log_grid(options.lam.low, options.lam.high, options.lam.points)
+    curves = over_networks(torch.stack(study.balance(space, grid)), dim=0)
+    lams = lam_rows(grid, *curves, told=study.rewording is not None)
+    best = balance(curves[0][:, 0], curves[0][:, 1])
+    # The curves are written in any case: they show why there is no choice.
+    write_together({output / LAYERS: partial(write_csv, rows), output / BALANCE: partial(write_csv, lams)})
+    if not float(best.score) > 0:
+        raise ConfigError(
+            f"task.lam: no λ from {options.lam.low:g} to {options.lam.high:g} has vision and language modularity above "
+            f"0, see {output / BALANCE}; widen the grid"
+        )
+    place = int(best.place)
+    space = replace(space, lam=float(grid[place]), curves=_curves(study, rows, lams))
+    path = space.save(output / ARTEFACT)
+    chosen = f"vision layer {layer} of {study.vlm.num_vision_layers}, {options.pooling} pooling, λ = {space.lam:.3g}"
+    log.info("chosen: %s (harmonic mean of modularities %.3f)", chosen, float(best.score))
+    if place in (0, len(grid) - 1):
+        log.info("λ lies at the end of the grid; a wider task.lam may hold a better one")
+    log.info("edit with it: model.key_space=%s", path)
+    return space
+
+
+def choose_layer(refs: Sequence[LayerRef], mean: Tensor, pooling: str) -> int:
+    """ℓ* = argmax Q_B over the vision blocks; of equal ones the first (paper 3.3).
+
+    Args:
+        refs: all layers.
+        mean: (layers, poolings, 5) mean over networks.
+        pooling: which of :data:`POOLINGS` the key space has.
+    """
+    which = POOLINGS.index(pooling)
+    bimodal = NAMES.index("bimodal_modularity")
+    scores = {ref.index: float(mean[place, which, bimodal]) for place, ref in enumerate(refs) if ref.block == "vision"}
+    return max(sorted(scores), key=lambda index: scores[index])
+
+
+def layer_rows(refs: Sequence[LayerRef], mean: Tensor, spread: Tensor, told: bool) -> list[Row]:
+    """A row a layer and pooling: mean and deviation of each measure, (layers, poolings, 5) each.
+
+    ``told``: whether texts were reworded; where not, language bias is ``None``.
+    """
+    return [
+        {
+            "block": ref.block,
+            "index": ref.index,
+            "path": ref.path,
+            "pooling": pooling,
+            **_measured(mean[place, which], spread[place, which], told),
+        }
+        for place, ref in enumerate(refs)
+        for which, pooling in enumerate(POOLINGS)
+    ]
+
+
+def lam_rows(grid: Tensor, mean: Tensor, spread: Tensor, told: bool) -> list[Row]:
+    """A row a λ: the same measures, (Λ, 5) each, and the harmonic mean of the first two."""
+    scores = harmonic_mean(mean[:, 0], mean[:, 1])
+    return [
+        {"lam": float(lam), "harmonic_mean": float(score), **_measured(mean[place], spread[place], told)}
+        for place, (lam, score) in enumerate(zip(grid, scores, strict=True))
+    ]
+
+
+def write_csv(rows: Sequence[Row], stream: TextIO) -> None:
+    """Rows with the same fields, an empty cell where a measure cannot be told."""
+    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _measured(mean: Tensor, spread: Tensor, told: bool) -> Row:
+    row: Row = {}
+    for place, name in enumerate(NAMES):
+        known = told or name != "language_bias"
+        row[f"{name}_mean"] = float(mean[place]) if known else None
+        row[f"{name}_std"] = float(spread[place]) if known else None
+    return row
+
+
+def _calibrated(study: Study, layer: int) -> KeySpace:
+    options = study.options
+    return calibrate(
+        study.vlm,
+        study.encoder,
+        study.sample,
+        layer=layer,
+        lam=1.0,
+        pooling=options.pooling,
+        batch_size=options.batch_size,
+        source=f"pictures and questions of {study.data.name}, seed {options.seed}",
+    )
+
+
+def _curves(study: Study, rows: list[Row], lams: list[Row]) -> dict[str, Any]:
+    options = study.options
+    return {
+        "criterion": "layer: greatest bimodal modularity of a vision block; λ: greatest harmonic mean of vision and "
+        "language modularity",
+        "data": study.data.name,
+        "model": PurePath(study.vlm.name).name,
+        "seed": options.seed,
+        "networks": options.networks,
+        "pairs": {"layers": options.pairs, "balance": options.lam.pairs},
+        "reworded": study.rewording is not None,
+        "layers": rows,
+        "balance": lams,
+    }
+
+
+def _devices(cfg: DictConfig, output: Path) -> list[str]:
+    """The devices that ``trainer`` asks for, without starting anything on them."""
+    from rv_edit.tasks.training import build_trainer
+
+    strategy: Any = build_trainer(cfg, output).strategy
+    if int(cfg.trainer.get("num_nodes", 1)) != 1:
+        raise ConfigError(f"trainer.num_nodes={cfg.trainer.num_nodes}: task=topology runs on one machine")
+    several = getattr(strategy, "parallel_devices", None)
+    return [str(device) for device in several or [strategy.root_device]]
