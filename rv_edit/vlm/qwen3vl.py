@@ -72,7 +72,8 @@ class Qwen3VLM(VLM):
     def prefix(self, feats: ImageFeatures, prompts: Sequence[Prompt]) -> list[Prefix]:
         """The template's text with the picture in it, positions on three axes, deep features where the picture is."""
         return [
-            self._on_three_axes(prefix, row) for prefix, row in zip(super().prefix(feats, prompts), feats.rows, strict=True)
+            self._on_three_axes(prefix, row)
+            for prefix, row in zip(super().prefix(feats, prompts), feats.rows, strict=True)
         ]
 
     def lm_inputs(self, extra: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def image_only_processor() -> Any:
     """The class of the stock processor without videos; made here, since ``transformers`` is imported late."""
     from transformers import Qwen3VLProcessor
 
-    class ImageOnlyQwen3VLProcessor(Qwen3VLProcessor):  # type: ignore[misc]
+    class ImageOnlyQwen3VLProcessor(Qwen3VLProcessor):
         """Tokenizer, image processor and chat template."""
 
         def __init__(
@@ -125,4 +126,5 @@ def _bounded(image: Image.Image) -> Image.Image:
     short, long = sorted(image.size)
     if long <= MOST_ELONGATED * short:
         return image
-    return image.resize(tuple(min(side, MOST_ELONGATED * short) for side in image.size))
+    width, height = (min(side, MOST_ELONGATED * short) for side in image.size)
+    return image.resize((width, height))

@@ -41,4 +41,6 @@ def test_every_family_meets_every_case() -> None:
 
 def test_nothing_in_the_contract_skips() -> None:
     for name in (*CONTRACT, "conftest.py"):
-        assert not re.search(r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b", (HERE / name).read_text(encoding="utf-8")), name
+        assert not re.search(
+            r"pytest\.(mark\.)?(skip|skipif|xfail|importorskip)\b", (HERE / name).read_text(encoding="utf-8")
+        ), name

@@ -57,7 +57,9 @@ def test_input_equals_the_stock_processor(blip: VLM, images: list[Image.Image]) 
 def test_the_stock_batch_is_wrong_and_ours_is_not(blip: VLM, images: list[Image.Image], naive_of: object) -> None:
     """Why inputs are built here: padded by the stock processor, a short prompt beside a long one scores otherwise."""
     prompts = [blip.format_prompt(text) for text in ("What is it?", "What colour is the small thing near the lamp?")]
-    inputs = blip.processor(images=images[:2], text=[str(prompt) for prompt in prompts], return_tensors="pt", padding=True)
+    inputs = blip.processor(
+        images=images[:2], text=[str(prompt) for prompt in prompts], return_tensors="pt", padding=True
+    )
     with torch.no_grad():
         stock = blip.model(**inputs, use_cache=False).logits[:, -1].log_softmax(dim=-1)
     ours = blip.next_token_logp(blip.encode_images(images[:2]), prompts)
@@ -141,7 +143,16 @@ def test_an_encoder_decoder_is_refused(folder: Path, tmp_path: Path) -> None:
 
     other = Path(shutil.copytree(folder, tmp_path / "t5"))
     config = json.loads((other / "config.json").read_text())
-    text = dict(model_type="t5", vocab_size=300, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_decoder_layers=1, num_heads=4)
+    text = {
+        "model_type": "t5",
+        "vocab_size": 300,
+        "d_model": 16,
+        "d_kv": 4,
+        "d_ff": 16,
+        "num_layers": 1,
+        "num_decoder_layers": 1,
+        "num_heads": 4,
+    }
     config.update(text_config=text, use_decoder_only_language_model=False)
     (other / "config.json").write_text(json.dumps(config))
     InstructBlipForConditionalGeneration(InstructBlipConfig.from_pretrained(other)).save_pretrained(other)

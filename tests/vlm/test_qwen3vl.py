@@ -28,7 +28,8 @@ def qwen(folder: Path) -> VLM:
 def test_template_is_the_checkpoints_own(qwen: VLM) -> None:
     """ChatML, facts in the user's turn before the question."""
     assert qwen.format_prompt("What is it?", ["A.", "B."]) == (
-        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>A. B. What is it?<|im_end|>\n<|im_start|>assistant\n"
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>A. B. What is it?<|im_end|>\n"
+        "<|im_start|>assistant\n"
     )
 
 
@@ -84,7 +85,9 @@ def test_no_position_state(qwen: VLM, images: list[Image.Image]) -> None:
         assert qwen.score(feats, [prompt], candidates) == before
     qwen.model.model.rope_deltas = torch.tensor([[1000]])
     assert qwen.score(feats, [prompt], candidates) == before
-    assert qwen.generate(feats, [prompt], max_new_tokens=4) == qwen.generate(feats.pick([0]), [prompt], max_new_tokens=4)
+    assert qwen.generate(feats, [prompt], max_new_tokens=4) == qwen.generate(
+        feats.pick([0]), [prompt], max_new_tokens=4
+    )
     assert qwen.model.model.rope_deltas.item() == 1000
 
 

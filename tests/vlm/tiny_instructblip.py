@@ -44,22 +44,42 @@ def build(folder: Path, seed: int = 1, size: int = 32, patch: int = 8, queries: 
     pixels = BlipImageProcessorPil(size={"height": size, "width": size})
     processor = InstructBlipProcessor(pixels, tok, asking, num_query_tokens=queries)  # adds <image> to tok
     config = InstructBlipConfig(
-        vision_config=dict(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4, image_size=size,
-            patch_size=patch, initializer_range=0.02,
-        ),
-        qformer_config=dict(
-            vocab_size=len(asking), hidden_size=40, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-            max_position_embeddings=64, cross_attention_frequency=2, encoder_hidden_size=32,
-            pad_token_id=asking.pad_token_id,
-        ),
-        text_config=dict(
-            model_type="llama", vocab_size=len(tok), hidden_size=48, intermediate_size=96, num_hidden_layers=2,
-            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, pad_token_id=tok.pad_token_id,
-            bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id,
-        ),
-        num_query_tokens=queries, image_token_index=tok.convert_tokens_to_ids("<image>"),
-    )  # fmt: skip
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "image_size": size,
+            "patch_size": patch,
+            "initializer_range": 0.02,
+        },
+        qformer_config={
+            "vocab_size": len(asking),
+            "hidden_size": 40,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 64,
+            "cross_attention_frequency": 2,
+            "encoder_hidden_size": 32,
+            "pad_token_id": asking.pad_token_id,
+        },
+        text_config={
+            "model_type": "llama",
+            "vocab_size": len(tok),
+            "hidden_size": 48,
+            "intermediate_size": 96,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+            "pad_token_id": tok.pad_token_id,
+            "bos_token_id": tok.bos_token_id,
+            "eos_token_id": tok.eos_token_id,
+        },
+        num_query_tokens=queries,
+        image_token_index=tok.convert_tokens_to_ids("<image>"),
+    )
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         model = InstructBlipForConditionalGeneration(config).eval()
