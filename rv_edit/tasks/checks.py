@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rv_edit.errors import ConfigError
 
@@ -55,8 +55,10 @@ def check_options(cfg: DictConfig) -> EditOptions:
     """Check everything that can be checked without loading anything.
 
     Raises:
-        ConfigError: the first option that cannot be used.
+        ConfigError: the first option that cannot be used, or that has no value.
     """
+    for name in sorted(map(str, OmegaConf.missing_keys(cfg))):
+        raise ConfigError(f"{name} has no value; give {name}=<value>")
     edits = _whole("dataset.edits", cfg.dataset.edits)
     random = _whole("dataset.loc_random", cfg.dataset.loc_random)
     similar = _whole("dataset.loc_similar", cfg.dataset.loc_similar)
