@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from rv_edit.errors import ConfigError
 
@@ -55,8 +56,10 @@ def check_options(cfg: DictConfig) -> EditOptions:
     """Check everything that can be checked without loading anything.
 
     Raises:
-        ConfigError: the first option that cannot be used.
+        ConfigError: the first option that cannot be used, or that has no value.
     """
+    for name in _without_value(OmegaConf.to_container(cfg, resolve=False)):
+        raise ConfigError(f"{name} has no value; give {name}=<value>")
     edits = _whole("dataset.edits", cfg.dataset.edits)
     random = _whole("dataset.loc_random", cfg.dataset.loc_random)
     similar = _whole("dataset.loc_similar", cfg.dataset.loc_similar)
@@ -87,6 +90,15 @@ def check_options(cfg: DictConfig) -> EditOptions:
         statement=_statement(str(cfg.error_chain.statement)),
         denied=_share("error_chain.threshold", cfg.error_chain.threshold),
     )
+
+
+def _without_value(options: Any, place: str = "") -> Iterator[str]:
+    """Names of the options that a file of ``conf/`` leaves to the user, as written: ``???``."""
+    if options == "???":
+        yield place
+    elif isinstance(options, dict):
+        for name, value in options.items():
+            yield from _without_value(value, f"{place}.{name}" if place else str(name))
 
 
 def _whole(name: str, value: Any, least: int = 0) -> int:

@@ -1,15 +1,15 @@
 """The interface of every VLM, and what a family has to supply.
 
 A family is one file of this package with one subclass of :class:`VLM`: it names its ``config.model_type`` and supplies
-``default_style``, ``vision_blocks``, ``image_rows`` and ``prefix`` (the only code that knows how pictures enter the
-language model); and, where its shapes or files differ, ``merger_modules``, ``merger_dim``, ``merger_reads_text``,
-``split_tokens``, ``lm_inputs``, ``position_axes``, ``preprocess`` and ``load_processor``. Everything else is generic.
+``default_style``, ``vision_blocks`` and ``image_rows``; and, where its shapes or files differ, ``prefix`` (how pictures
+enter the language model), ``merger_modules``, ``merger_dim``, ``merger_reads_text``, ``split_tokens``, ``lm_inputs``,
+``position_axes``, ``preprocess`` and ``load_processor``. Everything else is generic; ``docs/adding_a_vlm.md`` adds one.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -76,9 +76,33 @@ class VLM(ABC):
     def image_rows(self, pixels: Mapping[str, Tensor]) -> list[ImageRow]:
         """One vision pass: what each picture gives to the language model."""
 
-    @abstractmethod
     def prefix(self, feats: ImageFeatures, prompts: Sequence[Prompt]) -> list[Prefix]:
-        """Input of the language model for each picture and prompt, unpadded."""
+        """Input of the language model for each picture and prompt, unpadded.
+
+        As it is here, for pictures whose tokens do not depend on the prompt: see :meth:`place`.
+        """
+        encoded = self.prompts.encode(prompts)
+        return [
+            self.place(prompt, ids, row.tokens, self.prompts.image_id)
+            for row, prompt, ids in zip(feats.rows, prompts, encoded, strict=True)
+        ]
+
+    def place(self, prompt: Prompt, ids: Sequence[int], picture: Tensor, key: Hashable) -> Prefix:
+        """The prompt ``ids`` with its place holder widened to the ``picture``'s tokens (N, d).
+
+        Without a place holder the picture stands first. ``key`` stands for each of its tokens, see :class:`Prefix`;
+        positions count on from 0.
+
+        Raises:
+            PromptTooLongError: more tokens than the model has positions for.
+        """
+        holder = self.prompts.image_id
+        at, after = (0, 0) if holder is None else (ids.index(holder), ids.index(holder) + 1)
+        keys = (*ids[:at], *([key] * len(picture)), *ids[after:])
+        self.prompts.check_length(len(keys), prompt)
+        left, right = self.embed_tokens(ids[:at]), self.embed_tokens(ids[after:])
+        embeds = torch.cat([left, picture.to(left.device, left.dtype), right])
+        return Prefix(keys, embeds, torch.arange(len(keys), device=left.device), len(keys))
 
     def merger_modules(self) -> list[nn.Module]:
         """What turns vision tokens into language tokens: a projector, or the layers of a Q-Former."""

@@ -8,7 +8,7 @@ so nothing depends on state that a model keeps from an earlier picture.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +116,9 @@ def read(
         Hidden states (B, d) at each prompt's last token, and the context behind them if ``keep``.
     """
     rows = vlm.prefix(feats.pick(items), [prompts[item] for item in items])
-    heads = _heads(rows, [id(feats.rows[item]) for item in items]) if share else None
+    # Prompts that differ from the first position on, as where the picture's tokens depend on them, share nothing.
+    starts = [(id(feats.rows[item]), row.keys[0]) for item, row in zip(items, rows, strict=True)]
+    heads = _heads(rows, starts) if share else None
     next_pos = tuple(row.next_pos for row in rows)
     past: Context | None = None
     if heads is not None:
@@ -144,15 +146,18 @@ def text_batch(vlm: VLM, ids: Sequence[Sequence[int]], past: Context) -> Batch:
     return Batch.of(rows, "right")
 
 
-def _heads(rows: Sequence[Prefix], pictures: Sequence[int]) -> tuple[list[int], list[int]] | None:
-    """Common beginnings: their lengths, and for each row which one it has; ``None`` where sharing gains nothing."""
-    order = list(dict.fromkeys(pictures))
+def _heads(rows: Sequence[Prefix], starts: Sequence[Hashable]) -> tuple[list[int], list[int]] | None:
+    """Common beginnings: their lengths, and for each row which one it has; ``None`` where sharing gains nothing.
+
+    ``starts`` are equal for rows over one picture that have at least their first position in common.
+    """
+    order = list(dict.fromkeys(starts))
     if len(order) == len(rows):
         return None
-    owner = [order.index(picture) for picture in pictures]
+    owner = [order.index(start) for start in starts]
     groups = [[row for row, mine in zip(rows, owner, strict=True) if mine == group] for group in range(len(order))]
     # The last token stays behind: its hidden state is what the answers are scored with.
     cuts = [min(common_prefix([row.keys for row in group]), min(map(len, group)) - 1) for group in groups]
     longest = max(cut for cut, group in zip(cuts, groups, strict=True) if len(group) > 1)
-    cuts = [min(cut, longest) for cut in cuts]  # a picture asked about once need not widen the batch
+    cuts = [min(cut, longest) for cut in cuts]  # a start that occurs once need not widen the batch
     return (cuts, owner) if min(cuts) > 0 else None

@@ -43,7 +43,10 @@ class LayerRef:
 
 @dataclass(frozen=True, eq=False)
 class ImageRow:
-    """One picture: ``tokens`` (N, d) for the language model, ``extra`` of the family, ``pooled`` (dv,) per layer."""
+    """One picture: ``tokens`` (N, d), ``extra`` of the family, ``pooled`` (dv,) per layer.
+
+    The tokens are those the language model reads or, where the merger reads the prompt, those the merger reads.
+    """
 
     tokens: Tensor
     extra: Mapping[str, Tensor] = field(default_factory=dict)

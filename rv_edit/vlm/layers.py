@@ -123,8 +123,12 @@ def embed_layers(
     deep = [ref for ref in wanted if ref.text_dependent]
     if not deep:
         return out
-    feats = ImageFeatures(tuple(rows)).pick(of_pair)
-    prompts = [text if isinstance(text, Prompt) else vlm.format_prompt(text) for text in texts]
+    asked = [text if isinstance(text, Prompt) else vlm.format_prompt(text) for text in texts]
+    pairs = list(dict.fromkeys(zip(of_pair, asked, strict=True)))  # a merger may read what is equal once
+    order = {pair: index for index, pair in enumerate(pairs)}
+    places = [order[pair] for pair in zip(of_pair, asked, strict=True)]
+    feats = ImageFeatures(tuple(rows)).pick([picture for picture, _ in pairs])
+    prompts = [prompt for _, prompt in pairs]
     seen: dict[LayerRef, list[Tensor]] = {ref: [] for ref in deep}
     mergers = {ref: modules[ref] for ref in deep if ref.block == "merger"}
     language = {ref: modules[ref] for ref in deep if ref.block == "language"}
@@ -137,6 +141,6 @@ def embed_layers(
             seen[ref].append(pool_tokens(hidden, pool, mask))
 
         with watch(language, see):
-            run(vlm, batch, "prefill", items)
-    out.update({ref: torch.cat(parts) for ref, parts in seen.items() if parts})
+            run(vlm, batch, "prefill", [places.index(item) for item in items])
+    out.update({ref: torch.cat(parts)[places] for ref, parts in seen.items() if parts})
     return {ref: out[ref] for ref in wanted if ref in out}

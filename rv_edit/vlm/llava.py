@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from rv_edit.vlm.base import VLM
-from rv_edit.vlm.features import ImageFeatures, ImageRow
-from rv_edit.vlm.prompts import Prompt, PromptStyle
-from rv_edit.vlm.sequences import Prefix
+from rv_edit.vlm.features import ImageRow
+from rv_edit.vlm.prompts import PromptStyle
 
 
 class LlavaVLM(VLM):
@@ -38,17 +36,3 @@ class LlavaVLM(VLM):
         output = self.model.get_image_features(pixel_values=pixels["pixel_values"], return_dict=True)
         # Copies, so that a kept row does not hold the whole batch in memory.
         return [ImageRow(tokens.clone()) for tokens in output.pooler_output]
-
-    def prefix(self, feats: ImageFeatures, prompts: Sequence[Prompt]) -> list[Prefix]:
-        """The template's text with the place holder widened to the picture's tokens."""
-        rows = []
-        for row, prompt, ids in zip(feats.rows, prompts, self.prompts.encode(prompts), strict=True):
-            at = ids.index(self.prompts.image_id) if self.prompts.image_id is not None else 0
-            count = len(row.tokens)
-            keys = (*ids[:at], *([ids[at]] * count), *ids[at + 1 :])
-            self.prompts.check_length(len(keys), prompt)
-            before, after = self.embed_tokens(ids[:at]), self.embed_tokens(ids[at + 1 :])
-            picture = row.tokens.to(before.device, before.dtype)
-            positions = torch.arange(len(keys), device=before.device)
-            rows.append(Prefix(keys, torch.cat([before, picture, after]), positions, len(keys)))
-        return rows

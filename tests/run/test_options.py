@@ -43,6 +43,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
         ("error_chain.threshold=1.5", "error_chain.threshold"),
         ("error_chain.threshold=often", "error_chain.threshold"),
         ("error_chain.statement=true?", "{statement}"),
+        ("model=auto", "model.name has no value; give model.name="),
     ],
 )
 def test_options_are_checked(composed: Callable[..., DictConfig], option: str, said: str) -> None:
@@ -64,6 +65,7 @@ def test_output_must_be_a_folder_that_can_be_written(composed: Callable[..., Dic
         (["dataset.edits=-1"], "dataset.edits=-1"),
         (["editor=nothing"], "Available options in 'editor': reasonedit, unedited"),
         (["model=nothing"], "Available options in 'model'"),
+        (["model=auto"], "model.name has no value; give model.name="),
         (["dataset=nothing"], "Available options in 'dataset'"),
         (["dataset.edit=3"], "dataset.edit"),
         (["dataset.edits={"], "no viable alternative"),
@@ -84,7 +86,16 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "hydra" in imported and not imported & {"torch", "transformers", "lightning", "wandb", "PIL", "numpy"}
-    for word in ("reasonedit", "unedited", "pocket_llava", "pocket_aokvqa", "python run.py", "codebook=", "protocol="):
+    for word in (
+        "reasonedit",
+        "unedited",
+        "pocket_llava",
+        "model=auto",
+        "pocket_aokvqa",
+        "python run.py",
+        "codebook=",
+        "protocol=",
+    ):
         assert word in done.stdout
 
 

@@ -1,7 +1,7 @@
-"""Every family the package defines, as a tiny checkpoint built by ``tiny_<model type>.py`` beside this file.
+"""Every family the package defines, as a tiny checkpoint built by ``tiny_<name of its file>.py`` beside this file.
 
-Such a file supplies ``build(folder, seed=0)`` and ``naive_logits(vlm, image, prompt, answer_ids)``: a plain full
-forward of the stock model on the stock processor's inputs, which knows nothing of this project.
+Such a file supplies ``build(folder, seed=0)``, ``ANSWER_JOINT`` and ``naive_logits(vlm, image, prompt, answer_ids)``: a
+plain full forward of the stock model on the stock processor's inputs, which knows nothing of this project.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ FAMILIES = sorted(known_families())
 
 def builder(family: str) -> ModuleType:
     """The module that builds a tiny checkpoint of a family."""
-    path = Path(__file__).with_name(f"tiny_{family}.py")
+    home = known_families()[family].__module__.rpartition(".")[2]
+    path = Path(__file__).with_name(f"tiny_{home}.py")
     assert path.exists(), f"family {family} has no {path.name}: the contract tests cannot see it"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None

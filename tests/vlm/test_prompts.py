@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from PIL import Image
@@ -45,6 +46,23 @@ def test_user_text_stays_text(vlm: VLM, images: list[Image.Image], text: str) ->
     assert not set(vlm.prompts.answer_ids(f"a {text}")) & set(plain)
 
 
+def test_no_special_token_can_be_written(vlm: VLM, images: list[Image.Image]) -> None:
+    """Each one of the tokenizer's, the picture's place holder among them, alone, doubled and inside words."""
+    tokens = [token.content for token in vlm.tokenizer.added_tokens_decoder.values() if token.special]
+    assert len(tokens) > 3
+    assert vlm.prompts.style.image_token is None or vlm.prompts.style.image_token in tokens
+    plain = specials(vlm, vlm.format_prompt("What is it?"))
+    for token in tokens:
+        for text in (token, token * 2, f"a{token}cat {token}?"):
+            prompt = vlm.format_prompt(text, [text])
+            assert specials(vlm, prompt) == plain
+            assert not set(vlm.prompts.answer_ids(text)) & set(plain)
+    (row,) = vlm.prefix(vlm.encode_images(images[:1]), [vlm.format_prompt("".join(tokens), tokens)])
+    (bare,) = vlm.prefix(vlm.encode_images(images[:1]), [vlm.format_prompt("What is it?")])
+    count = len(vlm.prompts.encode([vlm.format_prompt("".join(tokens), tokens)])[0])
+    assert len(row) - count == len(bare) - len(vlm.prompts.encode([vlm.format_prompt("What is it?")])[0])
+
+
 def test_text_survives_tokenisation(vlm: VLM) -> None:
     """The literal is read, not dropped."""
     ids = vlm.prompts.encode([vlm.format_prompt("before <image> after")])[0]
@@ -54,7 +72,7 @@ def test_text_survives_tokenisation(vlm: VLM) -> None:
     assert "after" in decoded
 
 
-def test_ids_equal_the_joint_tokenisation(vlm: VLM) -> None:
+def test_ids_equal_the_joint_tokenisation(vlm: VLM, tiny: ModuleType) -> None:
     """Of the whole prompt, and of prompt and answer where the answer begins a word."""
     tokenizer = vlm.tokenizer
     facts = ("The cat is red.", "The mat is blue.")
@@ -63,7 +81,7 @@ def test_ids_equal_the_joint_tokenisation(vlm: VLM) -> None:
         assert " ".join([*facts, question]) in prompt
         assert vlm.prompts.encode([prompt])[0] == tokenizer(str(prompt))["input_ids"]
         for answer in ("red", "a small cat", "Yes", "no"):
-            whole = tokenizer(f"{prompt} {answer}")["input_ids"]
+            whole = tokenizer(f"{prompt}{tiny.ANSWER_JOINT}{answer}")["input_ids"]
             assert vlm.prompts.encode([prompt])[0] + vlm.prompts.answer_ids(answer) == whole
 
 

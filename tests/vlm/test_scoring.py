@@ -68,11 +68,12 @@ def test_shared_beginnings_change_nothing_and_save_work(vlm: VLM, images: list[I
         assert a.logp == pytest.approx(c.logp, abs=TOL)
         want = naive(images[rows[index]], prompts[index], candidates[index][1]).sum().item()  # type: ignore[operator]
         assert a.logp[1] == pytest.approx(want, abs=TOL)
-    # Six prompts, three pictures: the beginnings are read in three rows, not six.
-    assert shared[0][0] == 3
+    # Six prompts, three pictures: the beginnings are read in three rows, not six. Where the picture's tokens depend on
+    # the prompt, only the prompt that is asked twice has a beginning to share.
+    assert shared[0][0] == (5 if vlm.merger_reads_text else 3)
     assert fresh[0][0] == 6
     work = [rows * columns for rows, columns in shared]
-    assert work[0] + work[1] < 0.8 * fresh[0][0] * fresh[0][1]
+    assert work[0] + work[1] < (1.0 if vlm.merger_reads_text else 0.8) * fresh[0][0] * fresh[0][1]
 
 
 def test_one_prompt_asked_twice_over_one_picture(vlm: VLM, images: list[Image.Image], naive: object) -> None:
@@ -206,7 +207,7 @@ def test_the_picture_matters(vlm: VLM, images: list[Image.Image]) -> None:
 def test_hooks_see_their_context_and_leave_no_trace(vlm: VLM, images: list[Image.Image]) -> None:
     """A hook knows phase, prompt and item of what it changes; removed, scores are bit-equal."""
     feats = vlm.encode_images(images).pick([0, 0, 1])
-    prompts = [vlm.format_prompt(question) for question in QUESTIONS[:3]]
+    prompts = [vlm.format_prompt(QUESTIONS[index]) for index in (0, 0, 2)]
     before = vlm.score(feats, prompts, CANDIDATES[:3])
     seen: list[HookContext] = []
 

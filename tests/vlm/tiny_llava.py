@@ -7,6 +7,9 @@ from typing import Any
 
 import torch
 
+ANSWER_JOINT = " "
+"""What stands between prompt and answer where both are tokenised as one string."""
+
 CORPUS = [
     "What colour is the cat on the mat?", "The cat is red and the mat is blue.", "Does the image show a small dog?",
     "USER: ASSISTANT: yes no Yes No image", "Describe this image. A striped thing near the lamp on the sand.",
@@ -14,8 +17,8 @@ CORPUS = [
 ] * 4  # fmt: skip
 
 
-def tokenizer() -> Any:
-    """Llama-like: byte fallback, word starts marked by U+2581, ``<s>`` in front."""
+def tokenizer(picture: bool = True) -> Any:
+    """Llama-like: byte fallback, word starts marked by U+2581, ``<s>`` in front; with ``<image>`` if ``picture``."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -24,7 +27,7 @@ def tokenizer() -> Any:
     core.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    specials = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
+    specials = ["<unk>", "<s>", "</s>", "<pad>", *(["<image>"] if picture else [])]
     byte_tokens = [f"<0x{value:02X}>" for value in range(256)]
     trainer = trainers.BpeTrainer(
         vocab_size=560, special_tokens=specials + byte_tokens, initial_alphabet=["▁"], show_progress=False
@@ -41,7 +44,7 @@ def tokenizer() -> Any:
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=core, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
-        padding_side="left", extra_special_tokens={"image_token": "<image>"},
+        padding_side="left", extra_special_tokens={"image_token": "<image>"} if picture else {},
     )  # fmt: skip
 
 
