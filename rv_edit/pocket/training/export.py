@@ -85,6 +85,9 @@ def main() -> None:
         vlm, encoder, calibration_sample(), layer=args.layer, lam=args.lam, source="pocket scenes and questions"
     )
     space.save(args.out / "llava" / "key_space.json")
+    for path in args.out.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)  # safetensors are written for their owner alone
 
 
 if __name__ == "__main__":
