@@ -284,3 +284,46 @@ def drill(scene: Scene, rng: Random) -> Group:
         if (item := item_about(query, statements, scene, rng)) is not None:
             group.items.append(item)
     return group
+
+
+def retrieved(query: Query, rng: Random, n: int, among: int = 24) -> list[Statement]:
+    """``n`` statements about other pictures that read most like a query: what retrieval would return beside its own."""
+    wanted = set(query.render(rng).lower().split())
+    found: list[tuple[float, int, Statement]] = []
+    for index in range(among):
+        other = random_scene(rng, held_out=False, hidden=0.1)
+        thing = rng.choice(other.things)
+        relation = query.relation if query.relation and rng.random() < 0.5 else random_relation(rng)
+        asked = value_query(other, thing, relation, rng, 0.1)
+        if query.about == "which" and rng.random() < 0.5:
+            asked = which_query(other, thing, relation, rng.choice(pool(relation)), rng)
+        roll = rng.random()
+        statement: Statement = AnswerStatement(asked, _random_answer(asked, rng))
+        if roll < 0.25:
+            statement = Sighting(asked.description, thing.kind) if asked.about == "value" else statement
+        elif roll < 0.4:
+            statement = Fact(thing.kind, relation, random_value(relation, rng, believed(thing.kind, relation)))
+        words = set(statement.render(rng).lower().split())
+        found.append((-len(words & wanted) / len(words | wanted), index, statement))
+    return [statement for _, _, statement in sorted(found)[:n]]
+
+
+def retrieved_group(scene: Scene, rng: Random) -> Group:
+    """Five statements as a codebook gives them: what is stored of a question, if anything, and what is worded alike."""
+    query = value_query(scene, rng.choice(scene.things), random_relation(rng), rng)
+    if rng.random() < 0.3:
+        query = random_query(scene, rng)
+    statements: dict[object, Statement] = {}
+    if rng.random() < 0.6:
+        statements = {_key(one): one for one in support(query, scene, rng)}
+    for one in retrieved(query, rng, 5):
+        if len(statements) < 5:
+            statements.setdefault(_key(one), one)
+    context = list(statements.values())
+    if rng.random() < 0.5:
+        rng.shuffle(context)
+    group = Group([one.render(rng) for one in context])
+    for asked in (query, query, random_query(scene, rng), random_query(scene, rng)):
+        if (item := item_about(asked, context, scene, rng)) is not None:
+            group.items.append(item)
+    return group
