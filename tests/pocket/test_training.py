@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from rv_edit.pocket.scene import KINDS, random_scene
 from rv_edit.pocket.tokenizer import build_tokenizer
+from rv_edit.pocket.training.__main__ import weights_of
 from rv_edit.pocket.training.build import TEMPLATE, Size, build_llava
 from rv_edit.pocket.training.contexts import SORTS, drill
 from rv_edit.pocket.training.lessons import Group, Item, lesson, open_items
@@ -131,3 +133,15 @@ def test_muon_and_adamw_restore_to_the_same_steps() -> None:
         return torch.cat([p.detach().flatten() for p in model.parameters()])
 
     assert torch.equal(steps(False), steps(True))
+
+
+def test_training_goes_on_from_what_was_exported(tmp_path: Path) -> None:
+    model = build_llava(TOKENIZER, TINY, 3)
+    model.save_pretrained(tmp_path / "exported")
+    first, second = (PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, "joint", 1e-3, 10) for _ in range(2))
+    torch.save({"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "last.ckpt")
+    for module, path in ((first, tmp_path / "exported"), (second, tmp_path / "last.ckpt")):
+        assert not module.load_state_dict(weights_of(path), strict=False).unexpected_keys
+    expected = model.state_dict()
+    for module in (first, second):
+        assert all(torch.equal(value, expected[name]) for name, value in module.model.state_dict().items())

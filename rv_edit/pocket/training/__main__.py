@@ -46,6 +46,17 @@ DECODER = ("language_model", "lm_head", "oracle", "pointer")
 """What ``align`` takes from the second checkpoint."""
 
 
+def weights_of(path: Path) -> dict[str, Tensor]:
+    """Of a checkpoint, or of a folder that was exported: then the training heads, which do not ship, start anew."""
+    if path.is_dir():
+        from transformers import LlavaForConditionalGeneration
+
+        model = LlavaForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
+        return {f"model.{name}": value for name, value in model.state_dict().items()}
+    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return state
+
+
 def main() -> None:
     """Parse, build, fit."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -57,7 +68,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--devices", type=int, default=1, help="processes, each with a batch of its own")
-    parser.add_argument("--init", type=Path, nargs="*", default=[], help="checkpoint to start from; align takes two")
+    parser.add_argument(
+        "--init", type=Path, nargs="*", default=[], help="checkpoint or exported folder; align takes two"
+    )
     parser.add_argument("--ramp", type=int, help="steps over which lessons grow hard")
     parser.add_argument("--imitate", type=float, default=1.0, help="weight of the vision loss in the joint stage")
     parser.add_argument("--precision", default="32-true", help="of Lightning; bf16-mixed pays on CPUs that have AMX")
@@ -77,7 +90,7 @@ def main() -> None:
             build_llava(tokenizer, Size(), args.seed), tokenizer, args.stage, lr, steps, imitate=args.imitate
         )
     for index, path in enumerate(args.init):
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = weights_of(path)
         if index:
             state = {name: value for name, value in state.items() if any(part in name for part in DECODER)}
         missing = module.load_state_dict(state, strict=False)
