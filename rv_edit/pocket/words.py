@@ -18,8 +18,8 @@ STANDING = (
 
 def made_up(rng: Random) -> str:
     """A word that means nothing, of the sort training uses: syllables such as ``bodaki``, some random letters."""
-    if rng.random() < 0.25:
-        return "".join(rng.choices(_LETTERS, k=rng.randint(4, 7)))
+    if rng.random() < 0.4:
+        return "".join(rng.choices(_LETTERS, k=rng.randint(3, 9)))
     return "".join(rng.choice(_CONSONANTS) + rng.choice(_VOWELS) for _ in range(rng.randint(2, 3)))
 
 

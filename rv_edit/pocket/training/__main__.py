@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--ramp", type=int, help="steps over which lessons grow hard")
     parser.add_argument("--imitate", type=float, default=1.0, help="weight of the vision loss in the joint stage")
     parser.add_argument("--precision", default="32-true", help="of Lightning; bf16-mixed pays on CPUs that have AMX")
+    parser.add_argument("--compile", action="store_true", help="compile the decoder's layers (needs a C++ compiler)")
     args = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     plan = PLANS[args.stage]
@@ -95,6 +96,8 @@ def main() -> None:
             state = {name: value for name, value in state.items() if any(part in name for part in DECODER)}
         missing = module.load_state_dict(state, strict=False)
         sys.stdout.write(f"{path}: {len(state)} tensors, unexpected {missing.unexpected_keys}\n")
+    if args.compile and isinstance(module, PocketTraining):
+        module.compile_decoder()
 
     def pixels_of(pictures: list[Image.Image]) -> Tensor:
         return processor.image_processor(pictures, return_tensors="pt").pixel_values

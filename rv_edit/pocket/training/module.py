@@ -79,6 +79,11 @@ class PocketTraining(L.LightningModule):
         for part in unused:
             part.requires_grad_(False)
 
+    def compile_decoder(self) -> None:
+        """Fuse what lies between the matrix products of a layer; the weights and their names stay as they are."""
+        for layer in self.model.model.language_model.layers:
+            layer.forward = torch.compile(layer.forward, dynamic=True)
+
     def perfect(self, labels: Tensor) -> Tensor:
         """Picture tokens ``(B, 36, d)`` of a perfect eye."""
         return self.oracle(labels, self.model.model.language_model.embed_tokens.weight)
