@@ -22,6 +22,8 @@ GATES: tuple[tuple[str, tuple[str, ...], float], ...] = (
     ("– for conjunctions, AUC", ("correct_conjunction_auc",), 0.90),
 )
 ERROR_RATE = (0.15, 0.45)
+MINED = {"test": 2500, "tune": 500}
+"""Errors that there must be to correct, and as many others to tune with."""
 
 
 def look_up(measured: Mapping[str, Any], path: tuple[str, ...]) -> float | None:
@@ -43,6 +45,11 @@ def gate_rows(measured: Mapping[str, Any]) -> list[tuple[str, float | None, str,
         low, high = ERROR_RATE
         reached = value is not None and low <= value <= high
         rows.append((f"error rate, pocket {dataset.upper()}", value, f"{low:.2f} – {high:.2f}", reached))
+        for split, least in MINED.items():
+            errors = look_up(measured, (dataset, "mined", split, "errors"))
+            asked = look_up(measured, (dataset, "mined", split, "questions"))
+            name = f"errors among {asked or 0:,.0f} questions of pocket {dataset.upper()}, split `{split}`"
+            rows.append((name, errors, f"≥ {least:,}", errors is not None and errors >= least))
     return rows
 
 
@@ -69,13 +76,13 @@ def card(measured: Mapping[str, Any], parameters: int, title: str, architecture:
         "question with judgement: what matches overrides what it knows, what does not changes nothing. It is of no use",
         "outside that world.",
         "",
-        "Trained by `python -m rv_edit.pocket.training` (stages `vision`, `joint`), on a CPU; measured by",
+        "Trained by `python -m rv_edit.pocket.training` (`docs/pocket.md`), on a CPU; measured by",
         f"`python -m rv_edit.pocket.gates` on {measured.get('questions', '?')} questions a row, all on unseen scenes.",
         "",
         "| measured | value | asked for | |",
         "| --- | --- | --- | --- |",
     ]
     for name, value, asked, reached in gate_rows(measured):
-        figure = "not measured" if value is None else f"{value:.3f}"
+        figure = "not measured" if value is None else f"{value:,.0f}" if value > 1 else f"{value:.3f}"
         lines.append(f"| {name} | {figure} | {asked} | {'reached' if reached else '**not reached**'} |")
     return "\n".join(lines) + "\n"

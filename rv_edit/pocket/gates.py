@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from rv_edit.benchmark import mine
+from rv_edit.pocket.dataset import load
 from rv_edit.pocket.draw import value_query
 from rv_edit.pocket.judge import AnswerStatement, Fact, Sighting
 from rv_edit.pocket.knowledge import believed, is_taught, value_choices
@@ -163,8 +165,19 @@ def correct_cases(n: int, conjunctions: bool) -> list[tuple[Image.Image, str, st
     return cases
 
 
-def measure(vlm: VLM, model: str, n: int = 1000, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """All gates of a model and of the folder it was loaded from."""
+def mined_errors(vlm: VLM, dataset: str, pools: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Errors of a model in pools of so many questions a split: what there is to correct, and to tune with."""
+    found = {}
+    for split, questions in pools.items():
+        mined = mine(vlm, load(dataset, split=split, questions=questions).records)
+        found[split] = {"questions": questions, "errors": len(mined.errors)}
+    return found
+
+
+def measure(
+    vlm: VLM, model: str, n: int = 1000, pools: Mapping[str, int] | None = None, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """All gates of a model and of the folder it was loaded from; ``pools`` as in :func:`mined_errors`."""
     from rv_edit.pocket.strays import strays_unchanged
 
     results: dict[str, Any] = {}
@@ -187,6 +200,8 @@ def measure(vlm: VLM, model: str, n: int = 1000, say: Callable[[str], None] = pr
             "both": accuracy(vlm, both),
             "strays_unchanged": strays_unchanged(vlm, model, dataset, n),
         }
+        if pools:
+            results[dataset]["mined"] = mined_errors(vlm, dataset, pools)
         say(f"{dataset} {results[dataset]}")
     for by in ("answer", "fact"):
         results[f"made_up_{by}"] = accuracy(vlm, invented_items(n // 2, by))
@@ -206,11 +221,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="package://rv_edit.pocket/weights/llava")
     parser.add_argument("--questions", type=int, default=1000)
+    parser.add_argument("--pool", type=int, default=10_000, help="test questions in which errors are mined; 0: none")
+    parser.add_argument("--tune-pool", type=int, default=2_500, help="the same of the tune split")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     args = parser.parse_args()
     started = time.perf_counter()
     vlm = load_vlm(args.model)
-    results = {"questions": args.questions, **measure(vlm, args.model, args.questions)}
+    pools = {"test": args.pool, "tune": args.tune_pool} if args.pool else None
+    results = {"questions": args.questions, **measure(vlm, args.model, args.questions, pools)}
     sys.stdout.write(f"{json.dumps(results, indent=2)} {time.perf_counter() - started:.0f} s\n")
     folder = Path(resolve_checkpoint(args.model))
     if not args.dry_run:
