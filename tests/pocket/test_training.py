@@ -12,43 +12,55 @@ import torch
 from rv_edit.pocket.scene import KINDS, random_scene
 from rv_edit.pocket.tokenizer import build_tokenizer
 from rv_edit.pocket.training.__main__ import weights_of
-from rv_edit.pocket.training.build import TEMPLATE, Size, build_llava
+from rv_edit.pocket.training.build import TEMPLATE, Size, build_llava, build_processor
 from rv_edit.pocket.training.contexts import SORTS, drill
+from rv_edit.pocket.training.families import Llava, Tokens
 from rv_edit.pocket.training.lessons import Group, Item, lesson, open_items
 from rv_edit.pocket.training.module import PocketTraining
 from rv_edit.pocket.training.optim import MuonAdamW
 from rv_edit.pocket.training.oracle import SIDE, patch_labels
-from rv_edit.pocket.training.packing import Flat, Speller, collate, flatten
+from rv_edit.pocket.training.packing import Flat, Packed, Speller, collate, flatten
 from rv_edit.pocket.training.stream import Lessons
 
 TINY = Size(vision_width=16, vision_layers=1, vision_heads=2, width=32, layers=2, heads=2, mlp=48)
 TOKENIZER = build_tokenizer()
-IMAGE = TOKENIZER.convert_tokens_to_ids("<image>")
+PROCESSOR = build_processor(TOKENIZER)
+
+
+def tiny(seed: int = 0) -> Llava:
+    return Llava(build_llava(TOKENIZER, TINY, seed), PROCESSOR)
+
+
+LAYOUT = tiny().layout
 
 
 def flat(group: Group) -> Flat:
-    return flatten(group, Speller(TOKENIZER), SIDE * SIDE, IMAGE, TOKENIZER.bos_token_id, TOKENIZER.eos_token_id)
+    return flatten(group, Speller(TOKENIZER), LAYOUT)
 
 
 def test_a_packed_group_gives_every_answer_the_loss_of_its_own_prompt() -> None:
-    module = PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, "language", 1e-3, 10, pointing=0.0).eval()
+    module = PocketTraining(tiny(), "language", 1e-3, 10, pointing=0.0).eval()
     module.log = lambda *_, **__: None  # type: ignore[method-assign, assignment]
     one = next(x for x in (lesson(Random(i)) for i in range(9)) if any(g.statements for g in x.groups))
     group = next(group for group in one.groups if group.statements and len(group.items) > 1)
-    picture = module.perfect(patch_labels(one.view)[None])
+    picture = module.perfect(patch_labels(one.view))
+
+    def show(packed: Packed) -> Tokens:
+        return Tokens(picture.repeat(len(packed.owner), 1))
+
     with torch.no_grad():
-        packed = module.read([collate([flat(group)], [0], 0)], picture)
+        packed = module.read([collate([flat(group)], [0], 0)], show)
         alone, weights = [], []
         for item in group.items:
             single = collate([flat(Group(group.statements, [item]))], [0], 0)
-            alone.append(module.read([single], picture))
+            alone.append(module.read([single], show))
             weights.append(single.weights.sum())
     expected = (torch.stack(alone) * torch.stack(weights)).sum() / torch.stack(weights).sum()
     assert packed == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_exact_answers_are_counted_by_what_they_ask() -> None:
-    module = PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, "language", 1e-3, 10)
+    module = PocketTraining(tiny(), "language", 1e-3, 10)
     missed = torch.zeros(2, 9)
     missed[0, 3] = 1  # the prediction of column 4
     spans = [[0, 3, 5, "kind"], [0, 6, 8, "kind"], [1, 2, 4, "value"], [0, 4, 5, "show"], [0, 5, 6, "which"]]
@@ -68,7 +80,7 @@ def test_a_drill_can_be_answered_from_what_it_tells(index: int) -> None:
 
 def test_a_stage_trains_what_it_uses() -> None:
     def trained(stage: str) -> set[str]:
-        module = PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, stage, 1e-3, 10)
+        module = PocketTraining(tiny(), stage, 1e-3, 10)
         return {name for name, parameter in module.named_parameters() if parameter.requires_grad}
 
     everything = trained("joint")
@@ -98,9 +110,9 @@ def test_the_model_is_taught_at_the_prompts_end_which_thing_is_meant() -> None:
 
 
 def test_the_stream_can_be_entered_anywhere() -> None:
-    whole = list(islice(iter(Lessons(TOKENIZER, None, 2, seed=5, ramp=10)), 4))
-    late = next(iter(Lessons(TOKENIZER, None, 2, seed=5, start=3, ramp=10)))
-    assert torch.equal(whole[3][0][0].ids, late[0][0].ids) and torch.equal(whole[3][2], late[2])
+    whole = list(islice(iter(Lessons(tiny(), 2, seed=5, ramp=10, look=False)), 4))
+    late = next(iter(Lessons(tiny(), 2, seed=5, start=3, ramp=10, look=False)))
+    assert torch.equal(whole[3].packed[0].ids, late.packed[0].ids) and torch.equal(whole[3].labels, late.labels)
 
 
 def test_cells_of_every_crop_align_with_patches() -> None:
@@ -138,7 +150,7 @@ def test_muon_and_adamw_restore_to_the_same_steps() -> None:
 def test_training_goes_on_from_what_was_exported(tmp_path: Path) -> None:
     model = build_llava(TOKENIZER, TINY, 3)
     model.save_pretrained(tmp_path / "exported")
-    first, second = (PocketTraining(build_llava(TOKENIZER, TINY, 0), TOKENIZER, "joint", 1e-3, 10) for _ in range(2))
+    first, second = (PocketTraining(tiny(), "joint", 1e-3, 10) for _ in range(2))
     torch.save({"state_dict": {f"model.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "last.ckpt")
     for module, path in ((first, tmp_path / "exported"), (second, tmp_path / "last.ckpt")):
         assert not module.load_state_dict(weights_of(path), strict=False).unexpected_keys

@@ -15,14 +15,13 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from rv_edit.pocket.tokenizer import build_tokenizer
-from rv_edit.pocket.training.build import Size, build_llava, build_processor
 from rv_edit.pocket.training.module import PocketTraining
 from rv_edit.pocket.training.sentences import Pairs, SentenceTraining, build_encoder
+from rv_edit.pocket.training.siblings import BUILDERS, family_of, weights_folder
 from rv_edit.pocket.training.stream import Lessons
 
 
@@ -49,9 +48,9 @@ DECODER = ("language_model", "lm_head", "oracle", "pointer")
 def weights_of(path: Path) -> dict[str, Tensor]:
     """Of a checkpoint, or of a folder that was exported: then the training heads, which do not ship, start anew."""
     if path.is_dir():
-        from transformers import LlavaForConditionalGeneration
+        from transformers import AutoModelForImageTextToText
 
-        model = LlavaForConditionalGeneration.from_pretrained(path, dtype=torch.float32)
+        model = AutoModelForImageTextToText.from_pretrained(path, dtype=torch.float32)
         return {f"model.{name}": value for name, value in model.state_dict().items()}
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     return state
@@ -61,6 +60,10 @@ def main() -> None:
     """Parse, build, fit."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", choices=list(PLANS), required=True)
+    parser.add_argument("--family", choices=["llava", *BUILDERS], default="llava")
+    parser.add_argument(
+        "--elder", type=Path, default=weights_folder() / "llava", help="what the other families begin with"
+    )
     parser.add_argument("--out", type=Path, default=Path("outputs/pocket_training"))
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
@@ -80,16 +83,16 @@ def main() -> None:
     plan = PLANS[args.stage]
     steps, batch, lr = args.steps or plan.steps, args.batch or plan.batch, args.lr or plan.lr
     ramp = plan.ramp if args.ramp is None else args.ramp
-    tokenizer = build_tokenizer()
-    processor = build_processor(tokenizer)
+    if args.family != "llava" and args.stage not in ("align", "joint"):
+        parser.error(f"--family {args.family} begins with the trained elder: its stages are align and joint")
     module: L.LightningModule
     if args.stage == "sentences":
+        tokenizer = build_tokenizer()
         tokenizer.padding_side = "right"  # absolute positions: a sentence must not depend on its batch
         module = SentenceTraining(build_encoder(tokenizer, args.seed), lr, steps)
     else:
-        module = PocketTraining(
-            build_llava(tokenizer, Size(), args.seed), tokenizer, args.stage, lr, steps, imitate=args.imitate
-        )
+        family, elder = family_of(args.family, args.elder, args.seed)
+        module = PocketTraining(family, args.stage, lr, steps, imitate=args.imitate, elder=elder)
     for index, path in enumerate(args.init):
         state = weights_of(path)
         if index:
@@ -99,18 +102,16 @@ def main() -> None:
     if args.compile and isinstance(module, PocketTraining):
         module.compile_decoder()
 
-    def pixels_of(pictures: list[Image.Image]) -> Tensor:
-        return processor.image_processor(pictures, return_tensors="pt").pixel_values
-
-    folder = args.out / args.stage
+    folder = args.out / args.stage if args.family == "llava" else args.out / args.family / args.stage
     last = folder / "last.ckpt"
     start = torch.load(last, map_location="cpu", weights_only=True)["global_step"] if last.exists() else 0
     stream: IterableDataset[Any]
     if args.stage == "sentences":
         stream = Pairs(tokenizer, batch, args.seed, start)
     else:
-        look = None if args.stage == "language" else pixels_of
-        stream = Lessons(tokenizer, look, batch, args.seed + 1, start, args.stage in ("language", "joint"), ramp)
+        words, look = args.stage in ("language", "joint"), args.stage != "language"
+        imitates = elder if args.stage == "align" or args.imitate else None
+        stream = Lessons(family, batch, args.seed + 1, start, words, ramp, look, imitates)
     loader = DataLoader(stream, batch_size=None, num_workers=args.workers)
     trainer = L.Trainer(
         max_steps=steps,

@@ -21,6 +21,7 @@ from rv_edit.pocket.tokenizer import image_id
 from rv_edit.pocket.training.oracle import STD
 
 PATCH, SIDE_PX = 12, 72
+PIXEL_MEAN, PIXEL_STD = [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]
 TEMPLATE = "USER:<image>{q} ASSISTANT:"
 """As LLaVA-1.5's, without the white space around the picture."""
 CHAT = (
@@ -128,8 +129,8 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         do_center_crop=False,
         size={"height": SIDE_PX, "width": SIDE_PX},
         resample=2,
-        image_mean=[0.5, 0.5, 0.5],
-        image_std=[0.25, 0.25, 0.25],
+        image_mean=PIXEL_MEAN,
+        image_std=PIXEL_STD,
     )
     return LlavaProcessor(
         images,

@@ -6,8 +6,6 @@ Weights are written in float16, in the layout of the hub; they are loaded as any
 from __future__ import annotations
 
 import argparse
-import json
-from importlib.resources import files
 from pathlib import Path
 from random import Random
 
@@ -19,31 +17,22 @@ from rv_edit.embedding.calibrate import calibrate
 from rv_edit.pocket.render import render_png
 from rv_edit.pocket.scene import random_scene
 from rv_edit.pocket.tokenizer import build_tokenizer
-from rv_edit.pocket.training.build import TEMPLATE, Size, build_llava, build_processor
 from rv_edit.pocket.training.contexts import random_query
 from rv_edit.pocket.training.sentences import SentenceTraining, build_encoder, export_encoder
+from rv_edit.pocket.training.siblings import BUILDERS, family_of, save, weights_folder
 
 CALIBRATION_PAIRS = 256
+FOLDERS = ("llava", *BUILDERS)
 
 
-def weights_folder() -> Path:
-    """Where the shipped weights lie."""
-    return Path(str(files("rv_edit.pocket"))) / "weights"
-
-
-def export_llava(checkpoint: Path, folder: Path) -> None:
-    """Write model, processor, prompt style."""
-    tokenizer = build_tokenizer()
-    model = build_llava(tokenizer, Size(), 0)
+def export_vlm(name: str, checkpoint: Path, folder: Path) -> None:
+    """Write the model, its processor and prompt style."""
+    family, _ = family_of(name, weights_folder() / "llava", 0)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    own = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
-    model.load_state_dict(own)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.generation_config.do_sample = False
-    model.half().save_pretrained(folder)
-    build_processor(tokenizer).save_pretrained(folder)
-    style = {"template": TEMPLATE, "yes_no": ["yes", "no"]}
-    (folder / "rv_edit_prompt.json").write_text(json.dumps(style, indent=2) + "\n")
+    own = {part.removeprefix("model."): value for part, value in state.items() if part.startswith("model.")}
+    family.model.load_state_dict(own)
+    family.model.generation_config.do_sample = False
+    save(family, name, folder)
 
 
 def export_sentences(checkpoint: Path, folder: Path) -> None:
@@ -70,7 +59,8 @@ def main() -> None:
     from rv_edit.vlm import load_vlm
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--llava", type=Path, help="checkpoint of the joint stage")
+    for name in FOLDERS:
+        parser.add_argument(f"--{name}", type=Path, help="checkpoint of its joint stage")
     parser.add_argument("--sentences", type=Path, help="checkpoint of the sentences stage")
     parser.add_argument("--out", type=Path, default=weights_folder())
     parser.add_argument("--layer", type=int, default=3)
@@ -78,13 +68,17 @@ def main() -> None:
     args = parser.parse_args()
     if args.sentences:
         export_sentences(args.sentences, args.out / "sentence_encoder")
-    if args.llava:
-        export_llava(args.llava, args.out / "llava")
-    vlm, encoder = load_vlm(str(args.out / "llava")), TextEncoder(str(args.out / "sentence_encoder"))
-    space = calibrate(
-        vlm, encoder, calibration_sample(), layer=args.layer, lam=args.lam, source="pocket scenes and questions"
-    )
-    space.save(args.out / "llava" / "key_space.json")
+    encoder = TextEncoder(str(args.out / "sentence_encoder"))
+    for name in FOLDERS:
+        folder, checkpoint = args.out / name, getattr(args, name)
+        if checkpoint:
+            export_vlm(name, checkpoint, folder)
+        if checkpoint or (args.sentences and folder.is_dir()):
+            vlm, sample = load_vlm(str(folder)), calibration_sample()
+            source = "pocket scenes and questions"
+            calibrate(vlm, encoder, sample, layer=args.layer, lam=args.lam, source=source).save(
+                folder / "key_space.json"
+            )
     for path in args.out.rglob("*"):
         if path.is_file():
             path.chmod(0o644)  # safetensors are written for their owner alone

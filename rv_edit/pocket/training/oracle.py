@@ -25,11 +25,11 @@ SIDE = 6
 """Patches a side: divisible by 1, 2 and 3, so that the cells of every crop align with patches."""
 
 
-def patch_labels(view: View) -> Tensor:
+def patch_labels(view: View, grid: tuple[int, int] = (SIDE, SIDE)) -> Tensor:
     """What each patch of a view shows.
 
     Returns:
-        ``(36, 6)`` class indices in the order of ``LABELS``, patches row by row.
+        ``(rows x cols, 6)`` class indices in the order of ``LABELS``, patches row by row.
     """
     scene = view.scene
     place, light = PLACES.index(scene.place), LIGHTS.index(scene.light)
@@ -40,7 +40,11 @@ def patch_labels(view: View) -> Tensor:
         looks = [COLOURS.index(thing.colour), TEXTURES.index(thing.texture), SIZES.index(thing.size)]
         cells[thing.row - view.row, thing.col - view.col] = [kind, *looks, place, light]
     return torch.tensor(
-        [cells.get((i * view.rows // SIDE, j * view.cols // SIDE), empty) for i in range(SIDE) for j in range(SIDE)]
+        [
+            cells.get((i * view.rows // grid[0], j * view.cols // grid[1]), empty)
+            for i in range(grid[0])
+            for j in range(grid[1])
+        ]
     )
 
 

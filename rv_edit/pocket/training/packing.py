@@ -13,8 +13,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from rv_edit.pocket.training.contexts import SORTS, Group
-
-HEAD, TAIL = "USER:", "ASSISTANT:"
+from rv_edit.pocket.training.layout import Grid, Layout
+from rv_edit.pocket.training.oracle import SIDE
 
 
 class Speller:
@@ -45,6 +45,9 @@ class Speller:
 class Packed:
     """A batch: ids, positions, labels, weights (B, T), what each token may see (B, T, T), whose picture (B,).
 
+    Where positions have axes, they are (3, B, T): time, height, width. ``instructions`` are what a Q-Former reads of
+    each row: the prompt of one of its questions, since all of them share the picture's tokens.
+
     ``about`` (n, 4) lists the last tokens of prompts that speak of one thing: row, column, cell, kind.
     ``spans`` (m, 4) lists the targets: row, first column, column after the last, index of the sort in ``SORTS``.
     """
@@ -57,11 +60,15 @@ class Packed:
     owner: Tensor
     about: Tensor
     spans: Tensor
+    instructions: list[list[int]]
 
 
 @dataclass
 class Flat:
-    """One packed group as plain lists; ``branch[i]`` and ``parent[branch]`` give the tree."""
+    """One packed group as plain lists; ``branch[i]`` and ``parent[branch]`` give the tree.
+
+    ``picture`` is where the picture's tokens begin, and their grid.
+    """
 
     ids: list[int]
     positions: list[int]
@@ -69,15 +76,18 @@ class Flat:
     weights: list[float]
     branch: list[int]
     parent: list[int]
+    picture: tuple[int, Grid]
     about: list[tuple[int, int, int]] = field(default_factory=list)
     spans: list[tuple[int, int, int]] = field(default_factory=list)
+    instruction: list[int] = field(default_factory=list)
 
 
-def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int, eos: int) -> Flat:
+def flatten(group: Group, spell: Speller, layout: Layout, grid: Grid = (SIDE, SIDE)) -> Flat:
     """Lay a group out as a tree: picture, statements, then a branch a question."""
-    trunk = [bos, *spell(HEAD), *[image_id] * n_image]
-    flat = Flat(list(trunk), list(range(len(trunk))), [-100] * len(trunk), [0.0] * len(trunk), [0] * len(trunk), [-1])
-    tail = spell(TAIL)
+    ids, positions, start = layout.trunk(grid)
+    n = len(ids)
+    picture = len(layout.before), grid
+    flat = Flat(ids, positions, [-100] * n, [0.0] * n, [0] * n, [-1], picture)
 
     def add(ids: list[int], parent: int, start: int, n_answer: int = 0) -> int:
         flat.parent.append(parent)
@@ -90,22 +100,25 @@ def flatten(group: Group, spell: Speller, n_image: int, image_id: int, bos: int,
         flat.branch += [branch] * len(ids)
         return branch
 
-    parent, start = 0, len(trunk)
+    parent = 0
+    context = spell(" ".join(group.statements))
     if group.statements:
-        context = spell(" ".join(group.statements))
         parent = add(context, 0, start)
         start += len(context)
+    if layout.instructs:
+        one = spell(group.items[len(context) % len(group.items)].question)  # any of them
+        flat.instruction = [layout.bos, *layout.after[1:], *context, *one, *layout.tail]
     for question, answer, sort, cell, kind in group.items:
-        target = [*spell(answer), eos]
-        add([*spell(question), *tail, *target], parent, start, len(target))
+        target = [*spell(answer), layout.eos]
+        add([*spell(question), *layout.tail, *target], parent, start, len(target))
         flat.spans.append((len(flat.ids) - len(target), len(flat.ids), SORTS.index(sort)))
         if cell >= 0:
             flat.about.append((len(flat.ids) - len(target) - 1, cell, kind))
     return flat
 
 
-def collate(flats: list[Flat], owners: list[int], pad: int) -> Packed:
-    """Right-pad groups into a batch; ``owners`` are the indices of their pictures."""
+def collate(flats: list[Flat], owners: list[int], pad: int, axes: bool = False) -> Packed:
+    """Right-pad groups into a batch; ``owners`` are the indices of their pictures, ``axes`` as in :class:`Layout`."""
     size, length = len(flats), max(len(flat.ids) for flat in flats)
     ids, positions = torch.full((size, length), pad), torch.zeros(size, length, dtype=torch.long)
     labels, weights = torch.full((size, length), -100), torch.zeros(size, length)
@@ -123,5 +136,13 @@ def collate(flats: list[Flat], owners: list[int], pad: int) -> Packed:
         sees[row, range(n, length), range(n, length)] = True  # padding sees itself: no empty softmax
     about = [(row, *one) for row, flat in enumerate(flats) for one in flat.about]
     spans = [(row, *one) for row, flat in enumerate(flats) for one in flat.spans]
-    tables = (torch.tensor(rows, dtype=torch.long).reshape(-1, 4) for rows in (about, spans))
-    return Packed(ids, positions, labels, weights, sees, torch.tensor(owners), *tables)
+    if axes:
+        positions = positions.repeat(3, 1, 1)
+        for row, flat in enumerate(flats):
+            at, (rows, cols) = flat.picture
+            cells = torch.arange(rows * cols)
+            positions[1, row, at : at + rows * cols] += cells // cols
+            positions[2, row, at : at + rows * cols] += cells % cols
+    things, targets = (torch.tensor(lines, dtype=torch.long).reshape(-1, 4) for lines in (about, spans))
+    instructions = [flat.instruction for flat in flats]
+    return Packed(ids, positions, labels, weights, sees, torch.tensor(owners), things, targets, instructions)

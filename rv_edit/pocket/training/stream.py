@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from random import Random
 
 import torch
 from PIL import Image
 from torch import Tensor, distributed
 from torch.utils.data import IterableDataset
-from transformers import PreTrainedTokenizerFast
 
 from rv_edit.pocket.scene import GRID
-from rv_edit.pocket.tokenizer import image_id
-from rv_edit.pocket.training.lessons import Lesson, View, lesson, random_view
-from rv_edit.pocket.training.oracle import patch_labels
-from rv_edit.pocket.training.packing import Packed, Speller, collate, flatten
+from rv_edit.pocket.training.families import Family
+from rv_edit.pocket.training.lessons import Lesson, View, lesson, random_query, random_view
+from rv_edit.pocket.training.oracle import SIDE, patch_labels
+from rv_edit.pocket.training.packing import Packed, collate, flatten
 
-Batch = tuple[list[Packed], Tensor | None, Tensor]
+
+@dataclass
+class Batch:
+    """Packed lessons; pixels as the family takes them, labels (patches of all pictures, 6), patches a picture.
+
+    ``instructions`` holds a question on each picture, ``square`` the pixels as the elder takes them.
+    """
+
+    packed: list[Packed]
+    pixels: dict[str, Tensor]
+    labels: Tensor
+    sizes: list[int]
+    instructions: list[list[int]]
+    square: Tensor | None = None
 
 
 def picture_of(view: View) -> Image.Image:
@@ -48,48 +61,59 @@ class Lessons(IterableDataset[Batch]):
     """Batches from step ``start`` on (so that a resumed run sees what it would have seen).
 
     Args:
-        tokenizer: of the model in training.
-        pixels_of: pictures to ``(B, 3, 72, 72)``; ``None`` leaves pictures unrendered.
+        family: of the model in training.
         batch: lessons a batch.
         seed: of the stream.
         start: first batch.
         words: whether to pack questions; without, only pictures and labels.
         ramp: steps over which the share of easy lessons falls from all to a tenth; 0: a tenth from the start.
+        look: whether pictures are rendered.
+        elder: whose pixels are wanted too.
     """
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerFast,
-        pixels_of: Callable[[list[Image.Image]], Tensor] | None,
+        family: Family,
         batch: int,
         seed: int,
         start: int = 0,
         words: bool = True,
         ramp: int = 0,
+        look: bool = True,
+        elder: Family | None = None,
     ) -> None:
-        self.tokenizer, self.pixels_of, self.batch, self.seed = tokenizer, pixels_of, batch, seed
-        self.start, self.words, self.ramp = start, words, ramp
+        self.family, self.batch, self.seed = family, batch, seed
+        self.start, self.words, self.ramp, self.look, self.elder = start, words, ramp, look, elder
 
     def __iter__(self) -> Iterator[Batch]:
-        spell = Speller(self.tokenizer)
-        picture_id = image_id(self.tokenizer)
         info = torch.utils.data.get_worker_info()
         step, stride = self.start + (info.id if info else 0), (info.num_workers if info else 1)
         first = self.batch * (distributed.get_rank() if distributed.is_initialized() else 0)
         while True:
             rngs = [Random(f"{self.seed}/{step}/{first + row}") for row in range(self.batch)]
             told, easy = curriculum(step, self.ramp)
-            lessons = [lesson(rng, told, easy) if self.words else Lesson(random_view(rng), []) for rng in rngs]
-            labels = torch.stack([patch_labels(one.view) for one in lessons])
-            pixels = self.pixels_of([picture_of(one.view) for one in lessons]) if self.pixels_of else None
-            packed: list[Packed] = []
-            if self.words:
-                ids = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-                pairs = [(group, owner) for owner, one in enumerate(lessons) for group in one.groups]
-                rows = [(flatten(group, spell, labels.shape[1], picture_id, *ids), owner) for group, owner in pairs]
-                rows.sort(key=lambda row: len(row[0].ids))
-                pad, middle = self.tokenizer.pad_token_id, len(rows) // 2
-                halves = rows[:middle], rows[middle:]  # short ones are not padded to the longest
-                packed = [collate([one for one, _ in half], [at for _, at in half], pad) for half in halves if half]
-            yield packed, pixels, labels
+            yield self._batch([lesson(r, told, easy) if self.words else Lesson(random_view(r), []) for r in rngs], rngs)
             step += stride
+
+    def _batch(self, lessons: list[Lesson], rngs: list[Random]) -> Batch:
+        layout, spell = self.family.layout, self.family.spell
+        pictures = [picture_of(one.view) for one in lessons] if self.look else []
+        pixels = self.family.pixels(pictures) if self.look else {}
+        grids = self.family.grids(pixels) if self.look else [(SIDE, SIDE)] * len(lessons)
+        labels = torch.cat([patch_labels(one.view, grid) for one, grid in zip(lessons, grids, strict=True)])
+        packed: list[Packed] = []
+        if self.words:
+            pairs = [(group, owner) for owner, one in enumerate(lessons) for group in one.groups]
+            rows = [(flatten(group, spell, layout, grids[owner]), owner) for group, owner in pairs]
+            rows.sort(key=lambda row: len(row[0].ids))
+            pad, middle = self.family.tokenizer.pad_token_id, len(rows) // 2
+            halves = rows[:middle], rows[middle:]  # short ones are not padded to the longest
+            packed = [
+                collate([one for one, _ in half], [at for _, at in half], pad, layout.axes) for half in halves if half
+            ]
+        instructions = []
+        if layout.instructs:
+            queries = [random_query(one.view.scene, rng).render(rng) for one, rng in zip(lessons, rngs, strict=True)]
+            instructions = [[layout.bos, *layout.after[1:], *spell(text), *layout.tail] for text in queries]
+        square = self.elder.pixels(pictures)["pixel_values"] if self.elder else None
+        return Batch(packed, pixels, labels, [rows * cols for rows, cols in grids], instructions, square)
