@@ -39,8 +39,18 @@ VARIANTS = {
 PAPER: Mapping[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {
     ("pocket_llava", "pocket_aokvqa"): ((0.00, 0.12, 0.10, 0.37, 0.61, 1.00), (0.99, 0.97, 0.98, 0.98, 0.84, 1.00)),
     ("pocket_llava", "pocket_fvqa"): ((0.00, 0.17, 0.52, 0.45, 0.76, 1.00), (1.00, 0.97, 0.95, 0.97, 0.87, 1.00)),
+    ("pocket_instructblip", "pocket_aokvqa"): (
+        (0.00, 0.14, 0.11, 0.48, 0.63, 1.00),
+        (0.99, 0.97, 0.98, 0.99, 0.86, 1.00),
+    ),
+    ("pocket_instructblip", "pocket_fvqa"): (
+        (0.00, 0.25, 0.52, 0.54, 0.80, 1.00),
+        (0.96, 0.94, 0.92, 0.92, 0.88, 1.00),
+    ),
+    ("pocket_qwen3vl", "pocket_aokvqa"): ((0.00, 0.14, 0.15, 0.38, 0.58, 1.00), (0.97, 0.90, 0.96, 0.96, 0.77, 1.00)),
+    ("pocket_qwen3vl", "pocket_fvqa"): ((0.00, 0.18, 0.48, 0.43, 0.73, 1.00), (0.98, 0.85, 0.91, 0.95, 0.83, 1.00)),
 }
-NAMES = {"pocket_llava": "LLaVA-1.5-7B"}
+NAMES = {"pocket_llava": "LLaVA-1.5-7B", "pocket_instructblip": "InstructBLIP-7B", "pocket_qwen3vl": "Qwen3-VL-4B"}
 
 
 @dataclass(frozen=True)
@@ -124,13 +134,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("outputs/pocket_results"))
     parser.add_argument("--page", type=Path, default=ROOT / "docs/results/pocket.md")
-    parser.add_argument("--models", nargs="+", default=["pocket_llava"])
+    parser.add_argument("--models", nargs="+", default=list(NAMES), choices=list(NAMES))
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
     parser.add_argument("--edits", type=int, default=300)
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time, one thread each")
     args = parser.parse_args()
     out = args.out.resolve()
-    cells = [Cell(m, d, v) for v in VARIANTS for m in args.models for d in args.datasets]
+    cells = [Cell(m, d, v) for v in args.variants for m in args.models for d in args.datasets]
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda cell: run_cell(cell, out, args.edits), cells))
     lines = [
@@ -142,8 +153,8 @@ def main() -> None:
         "shape of the result, not for its height.",
         "",
     ]
-    for model in args.models:
-        for dataset in args.datasets:
+    for model in NAMES:
+        for dataset in DATASETS:
             places = {v: Cell(model, dataset, v).folder(out) / "results.json" for v in VARIANTS}
             found = {v: json.loads(place.read_text()) for v, place in places.items() if place.is_file()}
             if found:
