@@ -184,6 +184,33 @@ class PromptEncoder:
                 f"give shorter texts (question: {prompt.question[:60]!r})"
             )
 
+    def check_yes_no(self, tokens: int) -> None:
+        """Refuse yes and no of another number of tokens: of a longer word the first one alone would be read.
+
+        Raises:
+            ConfigError: one of the two has another number of tokens, or is unknown to the tokenizer.
+        """
+        for word in self.style.yes_no:
+            ids = self.answer_ids(word)
+            if len(ids) != tokens or self.tokenizer.unk_token_id in ids:
+                pieces = self.tokenizer.convert_ids_to_tokens(ids)
+                raise ConfigError(
+                    f"prompt style: yes_no: this tokenizer reads {word!r} as {len(ids)} tokens {pieces}, not {tokens}; "
+                    "spell the two as the model says them (prompt_style.yes_no)"
+                )
+
+    def check_vocabulary(self, rows: int, name: str) -> None:
+        """Refuse a tokenizer that writes ids for which the model has no embedding; a GPU would fail at some prompt.
+
+        Raises:
+            ConfigError: text can become an id of ``rows`` or above. Special tokens, which text never becomes, may.
+        """
+        ids = set(self.tokenizer.get_vocab().values()) - self._special
+        if ids and max(ids) >= rows:
+            raise ConfigError(
+                f"{name}: its tokenizer knows {max(ids) + 1} tokens, its model {rows}: files of different checkpoints"
+            )
+
     def _user_as_text(self, prompt: Prompt, ids: list[int], offsets: list[tuple[int, int]]) -> list[int]:
         start, stop = prompt.user
         out: list[int] = []
