@@ -1,8 +1,8 @@
 """Which prompts pass the language model together.
 
 Two bounds: a number of rows, and where ``VLM.batch_tokens`` is set a number of tokens. The second is what keeps memory
-in check with models of real size: a token of a 7B Llama leaves half a megabyte of keys and values behind, so that 64 rows
-of 600 tokens are 19 GB. How prompts are batched changes results by rounding alone.
+in check with models of real size: a token of a 7B Llama leaves half a megabyte of keys and values behind, so that 64
+rows of 600 tokens are 19 GB. How prompts are batched changes results by rounding alone.
 """
 
 from __future__ import annotations

@@ -94,16 +94,30 @@ def cached(origin: Origin) -> Path | None:
     Raises:
         ConfigError: the hub may not be asked, and the cache does not have it.
     """
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import constants
 
     if not constants.HF_HUB_OFFLINE:
         return None
+    found = _in_cache(origin)
+    if found is None:
+        raise origin.error(
+            f"no config.json of it in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to ask the hub"
+        )
+    return found
+
+
+def commit(origin: Origin) -> str | None:
+    """The commit of a hub id that the cache holds, once it was loaded; ``None`` for a folder."""
+    found = None if origin.folder else _in_cache(origin)
+    return None if found is None else found.name
+
+
+def _in_cache(origin: Origin) -> Path | None:
+    """``…/snapshots/<commit>`` of a hub id."""
+    from huggingface_hub import try_to_load_from_cache
+
     found = try_to_load_from_cache(origin.path, "config.json", revision=origin.revision)
-    if isinstance(found, str):
-        return Path(found).parent
-    raise origin.error(
-        f"no config.json of it in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to ask the hub"
-    )
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def check_safetensors(path: Path, origin: Origin) -> None:

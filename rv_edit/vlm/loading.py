@@ -16,7 +16,7 @@ import torch
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import fingerprint
 from rv_edit.vlm.base import VLM
-from rv_edit.vlm.files import Origin, check_weights, find, first_line
+from rv_edit.vlm.files import Origin, check_weights, commit, find, first_line
 from rv_edit.vlm.weights import Placement, load_weights
 
 log = logging.getLogger(__name__)
@@ -152,9 +152,9 @@ def load_vlm(
     vlm.prompts.check_vocabulary(vlm.model.get_input_embeddings().weight.shape[0], name)
     if yes_no_tokens is not None:
         vlm.prompts.check_yes_no(yes_no_tokens)
-    commit = getattr(model.config, "_commit_hash", None)
-    if commit and commit != revision:
-        log.info("%s is at commit %s; model.vlm.revision=%s keeps to it", name, commit, commit)
+    at = commit(origin)
+    if at is not None and at != revision:
+        log.info("%s is at commit %s; model.vlm.revision=%s keeps to it", name, at, at)
     return vlm
 
 

@@ -85,8 +85,10 @@ class PromptStyle:
         style = self
         if self.kind == "chat":
             content = [{"type": "image"}, {"type": "text", "text": _SENTINEL}]
+            # Some checkpoints keep the template with the tokenizer alone.
+            has_it = getattr(processor, "chat_template", None) or not hasattr(processor, "tokenizer")
             try:
-                text = processor.apply_chat_template(
+                text = (processor if has_it else processor.tokenizer).apply_chat_template(
                     [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
                 )
             except Exception as error:  # jinja, missing template, unsupported content: all the same to the user
