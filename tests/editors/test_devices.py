@@ -72,8 +72,10 @@ def test_edits_and_answers(own: VLM, encoder_folder: Path, options: dict[str, An
     expected = edited(own, encoder, "cpu", **options)
     assert expected["answers"] == expected["again"]
     place(own.model, GPU)
+    there = TextEncoder(encoder_folder)
+    place(there._model, GPU)
     with Pretended():
-        assert edited(own, encoder, GPU, **options) == expected
+        assert edited(own, there, GPU, **options) == expected
 
 
 def test_a_large_codebook_is_searched_where_it_is() -> None:
