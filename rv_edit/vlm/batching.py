@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from rv_edit.vlm.features import ImageFeatures
     from rv_edit.vlm.prompts import Prompt
 
-CHARACTERS_A_TOKEN = 3
-"""Fewer than any tokenizer of a family needs for English, so that lengths are rather over- than underestimated."""
-
 
 def plan(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[int]]:
     """Batches of prompt indices: those over one picture together, else by length, so that little is padding.
@@ -39,8 +36,14 @@ def plan(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], batch_size: 
 
 
 def lengths(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], items: Sequence[int]) -> list[int]:
-    """Tokens of each prompt with its picture, estimated without tokenising."""
-    return [vlm.picture_length(feats.rows[item]) + len(prompts[item]) // CHARACTERS_A_TOKEN + 1 for item in items]
+    """Tokens of each prompt with its picture, its place holder counted; zeros where no number of tokens bounds a batch.
+
+    Tokenising twice costs microseconds a prompt, an estimate could miss the bound.
+    """
+    if vlm.batch_tokens is None:
+        return [0] * len(items)
+    encoded = vlm.prompts.encode([prompts[item] for item in items])
+    return [vlm.picture_length(feats.rows[item]) + len(ids) for item, ids in zip(items, encoded, strict=True)]
 
 
 def fitting(widths: Sequence[int], rows: int, tokens: int | None) -> Iterator[range]:

@@ -38,7 +38,7 @@ def own(vlm_folder: Path) -> Iterator[VLM]:
 
 
 def edited(vlm: VLM, encoder: TextEncoder, where: str, **options: Any) -> dict[str, Any]:
-    """Twelve edits, of which one is undone, and questions; the codebook moves to ``where`` and back, as for a trainer."""
+    """Twelve edits, one undone, and questions; the codebook moves to ``where`` and back, as for a trainer."""
     embedding = DualEmbedding(vlm, encoder, SPACE)
     book = Codebook(embedding.dim, embedding.fingerprint, **options)
     editor = ReasonEdit(

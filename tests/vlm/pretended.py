@@ -1,7 +1,7 @@
 """Devices that are not there: tensors on the CPU that say they are elsewhere, and operations that insist on it.
 
-Inside :class:`Pretended`, a tensor says it is on the device it was sent to or made on, and an operation on tensors of two
-devices fails as it would on GPUs. All numbers are computed on the CPU, so results can be compared bit for bit.
+Inside :class:`Pretended`, a tensor says it is on the device it was sent to or made on, and an operation on tensors of
+two devices fails as it would on GPUs. All numbers are computed on the CPU, so results can be compared bit for bit.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def lent(own: VLM) -> Iterator[VLM]:
 
 
 def test_on_one_device(lent: VLM, images: list[Image.Image]) -> None:
-    """Nothing that meets the weights is made on the CPU; pixels go over once a batch, nothing comes back but results."""
+    """Nothing that meets the weights is made on the CPU; pixels go over once a batch, only results come back."""
     expected = everything(lent, images)
     place(lent.model, "cuda:0")
     with Pretended() as pretended:
@@ -95,7 +95,7 @@ def parts(vlm: VLM) -> dict[str, str]:
     later = [*layers[1:], vlm.model.get_output_embeddings(), vlm.decoder.norm, vlm.decoder.rotary_emb]
     decoder, tower = names[id(vlm.decoder)], names[id(vlm.model.get_encoder("image"))]
     out = {tower: "cuda:1"}  # not where the text's embeddings are
-    for name, module in vlm.model.named_modules():
+    for name, _ in vlm.model.named_modules():
         inside = name.startswith((f"{tower}.", f"{decoder}.")) or name == decoder
         parent = decoder.startswith(f"{name}.") or tower.startswith(f"{name}.") or not name
         if not inside and not parent and name != tower and not any(name.startswith(f"{known}.") for known in out):
