@@ -189,7 +189,8 @@ def _attempt(build: Callable[[], SentenceTransformer], name: str) -> SentenceTra
         return build()
     except Exception as error:  # the library raises anything from KeyError to SafetensorError on a broken folder
         reason = str(error).strip().splitlines()
+        local = Path(name).is_dir() or "://" in name
         raise ConfigError(
             f"text encoder {name}: cannot be loaded ({reason[0] if reason else type(error).__name__}); "
-            "give a sentence-transformers folder, or a hub id that is cached or reachable"
+            + ("get its folder anew" if local else f"where there is a network, get it with: hf download {name}")
         ) from error

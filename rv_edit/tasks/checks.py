@@ -60,6 +60,7 @@ def check_options(cfg: DictConfig) -> EditOptions:
     """
     for name in _without_value(OmegaConf.to_container(cfg, resolve=False)):
         raise ConfigError(f"{name} has no value; give {name}=<value>")
+    check_devices(cfg)
     edits = _whole("dataset.edits", cfg.dataset.edits)
     random = _whole("dataset.loc_random", cfg.dataset.loc_random)
     similar = _whole("dataset.loc_similar", cfg.dataset.loc_similar)
@@ -90,6 +91,20 @@ def check_options(cfg: DictConfig) -> EditOptions:
         statement=_statement(str(cfg.error_chain.statement)),
         denied=_share("error_chain.threshold", cfg.error_chain.threshold),
     )
+
+
+def check_devices(cfg: DictConfig) -> None:
+    """One model over several devices and several processes with a model each exclude each other.
+
+    Raises:
+        ConfigError: both are asked for.
+    """
+    spread = cfg.model.vlm.get("device_map")
+    if spread is not None and str(cfg.trainer.devices) != "1":
+        raise ConfigError(
+            f"model.vlm.device_map={spread} spreads one model over all GPUs: give trainer.devices=1 with it, "
+            "or leave it out for a whole model on each device"
+        )
 
 
 def _without_value(options: Any, place: str = "") -> Iterator[str]:

@@ -18,7 +18,7 @@ from rv_edit.embedding import KeySpace, calibrate
 from rv_edit.embedding.key_space import POOLINGS
 from rv_edit.errors import ConfigError
 from rv_edit.report.files import write_together
-from rv_edit.tasks.checks import writable
+from rv_edit.tasks.checks import check_devices, writable
 from rv_edit.tasks.topology_options import TopologyOptions
 from rv_edit.topology import Measures, balance, harmonic_mean, log_grid, over_networks
 
@@ -44,6 +44,7 @@ def run(cfg: DictConfig) -> KeySpace:
         ConfigError, RecordError: an option or the data set cannot be used, or no choice meets the criterion.
     """
     options = TopologyOptions.of(cfg)
+    check_devices(cfg)
     output = writable(Path(cfg.output))
     devices = _devices(cfg, output)
     from rv_edit.tasks.sharding import measure_shards

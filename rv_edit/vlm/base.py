@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from rv_edit.errors import ConfigError
 from rv_edit.vlm import layers, scoring
 from rv_edit.vlm.decoding import HookContext
 from rv_edit.vlm.features import ImageFeatures, ImageRow, LayerRef
@@ -33,6 +34,8 @@ class VLM(ABC):
         preprocessing: Hash of the image processor's settings.
         model, processor, tokenizer: The ``transformers`` objects; ``model`` is in eval mode, without gradients.
         prompts: Its :class:`PromptEncoder`, which holds the prompt style.
+        batch_tokens: Most tokens, padding and pictures included, that a pass of the language model keeps keys and
+            values of; ``None``: only numbers of rows bound a batch. It bounds memory: see docs/real_checkpoints.md.
         hook_context: While the language model runs, what the pass is about; else ``None``.
     """
 
@@ -45,8 +48,18 @@ class VLM(ABC):
     """Leading dimensions of position ids: none, or ``(3,)`` for rotary positions of three axes."""
 
     def __init__(
-        self, model: Any, processor: Any, style: PromptStyle, *, name: str, fingerprint: str, preprocessing: str
+        self,
+        model: Any,
+        processor: Any,
+        style: PromptStyle,
+        *,
+        name: str,
+        fingerprint: str,
+        preprocessing: str,
+        batch_tokens: int | None = None,
     ) -> None:
+        if batch_tokens is not None and batch_tokens < 1:
+            raise ConfigError(f"batch_tokens={batch_tokens}: give at least 1, or null")
         self.model = model
         self.processor = processor
         self.tokenizer = processor.tokenizer
@@ -54,6 +67,7 @@ class VLM(ABC):
         self.text_config = model.config.get_text_config()
         max_tokens = getattr(self.text_config, "max_position_embeddings", None)
         self.prompts = PromptEncoder(self.tokenizer, style.rendered(processor), max_tokens)
+        self.batch_tokens = batch_tokens
         self.hook_context: HookContext | None = None
 
     # --- what a family supplies ---------------------------------------------------------------------------------
@@ -103,6 +117,10 @@ class VLM(ABC):
         left, right = self.embed_tokens(ids[:at]), self.embed_tokens(ids[after:])
         embeds = torch.cat([left, picture.to(left.device, left.dtype), right])
         return Prefix(keys, embeds, torch.arange(len(keys), device=left.device), len(keys))
+
+    def picture_length(self, row: ImageRow) -> int:
+        """Tokens that a picture takes up in the language model, about."""
+        return len(row.tokens)
 
     def merger_modules(self) -> list[nn.Module]:
         """What turns vision tokens into language tokens: a projector, or the layers of a Q-Former."""

@@ -57,8 +57,8 @@ class Context:
         cache = copy.copy(self.cache)
         cache.layers = [copy.copy(layer) for layer in self.cache.layers]
         if list(rows) != list(range(len(self.mask))):
-            for layer in cache.layers:
-                layer.batch_select_indices(index)
+            for layer in cache.layers:  # each on the device of its decoder layer
+                layer.batch_select_indices(index if layer.keys is None else index.to(layer.keys.device))
         return Context(cache, self.mask[index], tuple(next_pos or [self.next_pos[row] for row in rows]))
 
 
@@ -127,6 +127,7 @@ def read(
         batch = Batch.of([rows[first].slice(0, cut) for first, cut in zip(firsts, cuts, strict=True)], "left")
         _, cache = run(vlm, batch, "shared", [items[first] for first in firsts], keep=True)
         past = Context(cache, batch.mask, (0,) * len(cuts)).select(owner, next_pos)
+        del cache  # else the shared part would be held twice while the rest is read
         rows = [row.slice(cuts[group]) for row, group in zip(rows, owner, strict=True)]
     batch = Batch.of(rows, "left")
     hidden, cache = run(vlm, batch, "prefill", items, past=past, keep=keep)
@@ -140,8 +141,8 @@ def text_batch(vlm: VLM, ids: Sequence[Sequence[int]], past: Context) -> Batch:
     """Answer tokens behind a context, padded on the right."""
     rows = []
     for tokens, start in zip(ids, past.next_pos, strict=True):
-        steps = torch.arange(start, start + len(tokens), device=vlm.device)
         embeds = vlm.embed_tokens(tokens)
+        steps = torch.arange(start, start + len(tokens), device=embeds.device)
         rows.append(Prefix(tuple(tokens), embeds, steps.expand(*vlm.position_axes, len(tokens)), start + len(tokens)))
     return Batch.of(rows, "right")
 

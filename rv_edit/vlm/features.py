@@ -110,6 +110,7 @@ def pool_tokens(tokens: Tensor | Sequence[Tensor], how: str, mask: Tensor | None
         return torch.cat([pool_tokens(row[None], how) for row in tokens])
     if mask is None:
         return tokens[:, -1].float() if how == "last" else tokens.float().mean(dim=1)
+    mask = mask.to(tokens.device)  # a model spread over devices hands its layers' outputs over where they were made
     if how == "last":
         steps = torch.arange(mask.shape[1], device=mask.device)
         last = torch.where(mask, steps, -1).amax(dim=1)

@@ -65,6 +65,10 @@ class InstructBlipVLM(VLM):
         """Of a Q-Former layer the queries alone: they go on to the language model, and the text is padded."""
         return hidden[:, : self.num_queries] if layer.block == "merger" else hidden
 
+    def picture_length(self, row: ImageRow) -> int:
+        """The queries, whatever the tower gives."""
+        return self.num_queries
+
     def image_rows(self, pixels: Mapping[str, Tensor]) -> list[ImageRow]:
         """The ViT's normed output (1 + N, dv), which the Q-Former attends to."""
         hidden = self.model.vision_model(pixel_values=pixels["pixel_values"], return_dict=True).last_hidden_state

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rv_edit.errors import ConfigError
+from rv_edit.vlm.batching import fitting, lengths
 from rv_edit.vlm.decoding import run
 from rv_edit.vlm.features import ImageFeatures, ImageRow, LayerRef, pool_tokens, run_until, watch
 from rv_edit.vlm.prompts import Prompt
@@ -94,7 +95,7 @@ def embed_vision(vlm: VLM, images: Sequence[Image.Image], layer: int, pool: str,
     for start in range(0, len(images), batch_size):
         pixels = vlm.preprocess(images[start : start + batch_size])
         hidden = run_until(block, lambda pixels=pixels: vlm.image_rows(pixels))  # type: ignore[misc]
-        parts.append(pool_tokens(vlm.split_tokens(hidden, pixels, ref), pool))
+        parts.append(pool_tokens(vlm.split_tokens(hidden, pixels, ref), pool).to(vlm.device))
     return torch.cat(parts)
 
 
@@ -132,8 +133,7 @@ def embed_layers(
     seen: dict[LayerRef, list[Tensor]] = {ref: [] for ref in deep}
     mergers = {ref: modules[ref] for ref in deep if ref.block == "merger"}
     language = {ref: modules[ref] for ref in deep if ref.block == "language"}
-    for start in range(0, len(prompts), batch_size):
-        items = range(start, min(start + batch_size, len(prompts)))
+    for items in fitting(lengths(vlm, feats, prompts, range(len(prompts))), batch_size, vlm.batch_tokens):
         with watch(mergers, lambda ref, hidden: seen[ref].append(pool_tokens(vlm.split_tokens(hidden, {}, ref), pool))):
             batch = Batch.of(vlm.prefix(feats.pick(items), [prompts[item] for item in items]), "left")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 import json
+import logging
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,10 @@ import torch
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import fingerprint
 from rv_edit.vlm.base import VLM
+from rv_edit.vlm.files import Origin, check_weights, commit, find, first_line
+from rv_edit.vlm.weights import Placement, load_weights
+
+log = logging.getLogger(__name__)
 
 STYLE_FILE = "rv_edit_prompt.json"
 """Optional file of a checkpoint: fields of :class:`rv_edit.vlm.PromptStyle` that differ from its family's."""
@@ -87,48 +92,70 @@ def check_torchvision() -> None:
 def load_vlm(
     name: str,
     *,
+    hub: str | None = None,
     device: str | None = "cpu",
     dtype: str = "float32",
     revision: str | None = None,
     attn_implementation: str | None = "sdpa",
+    device_map: str | None = None,
+    quantise: str | None = None,
+    batch_tokens: int | None = None,
+    yes_no_tokens: int | None = None,
     prompt_style: Mapping[str, Any] | None = None,
 ) -> VLM:
     """Load a VLM of any known family, frozen and in eval mode.
 
     Args:
         name: Folder, ``package://`` path or hub id.
+        hub: The hub id that a folder comes from, for messages that say how to get what is missing.
         device: Where to put it; ``None`` takes a GPU where there is one.
         dtype: ``float32``, ``bfloat16`` or ``float16``, whatever the checkpoint was saved in.
-        revision: Of a hub checkpoint.
+        revision: Of a hub checkpoint: branch, tag or commit.
         attn_implementation: ``sdpa``, ``eager`` or ``flash_attention_2``.
+        device_map: ``auto`` spreads one model over all GPUs in sight.
+        quantise: ``8bit`` or ``4bit``, by bitsandbytes; the vision tower and the head stay as they are.
+        batch_tokens: See :attr:`rv_edit.vlm.VLM.batch_tokens`.
+        yes_no_tokens: How many tokens yes and no must have in this tokenizer; ``None``: any number.
         prompt_style: Fields of :class:`rv_edit.vlm.PromptStyle` to override; they win over the checkpoint's
             ``rv_edit_prompt.json``, which wins over the family's default.
 
     Raises:
-        ConfigError: unknown family, name, dtype, device or prompt field; missing or mismatched weights; a torchvision
-            built for another torch.
+        ConfigError: unknown family, name, dtype, device or prompt field; files missing or cut off; missing or
+            mismatched weights; yes and no unusable; a torchvision built for another torch.
     """
     if dtype not in _DTYPES:
         raise ConfigError(f"dtype {dtype!r} is unknown; use {', '.join(_DTYPES)}")
-    target = _device(device)
-    path = resolve_checkpoint(name)
+    placement = Placement(_device(device), device_map, quantise)
+    placement.check()
+    origin = Origin(name, resolve_checkpoint(name), hub, revision)
     check_torchvision()
-    family = _family(path, revision)
+    folder = find(origin)
+    family = _family(origin)
+    if folder is not None:
+        check_weights(folder, origin)
     try:
-        processor = family.load_processor(path, revision)
+        processor = family.load_processor(origin.path, revision)
     except Exception as error:  # tokenizer and processor files fail in many ways, all of them the checkpoint's
-        raise ConfigError(f"{name}: its processor cannot be loaded ({_first_line(error)})") from error
-    model = _load_model(name, path, revision, _DTYPES[dtype], attn_implementation)
-    style = family.default_style.override(_style_file(path, revision), f"{name}/{STYLE_FILE}")
+        raise origin.error(f"its processor cannot be loaded ({first_line(error)})") from error
+    model = load_weights(origin, _DTYPES[dtype], attn_implementation, placement)
+    style = family.default_style.override(_style_file(origin), f"{name}/{STYLE_FILE}")
     style = style.override(prompt_style or {}, "prompt_style")
-    return family(
-        model.to(target),
+    vlm = family(
+        model,
         processor,
         style,
         name=name,
         fingerprint=fingerprint.of_model(model),
         preprocessing=fingerprint.of_settings(processor.image_processor.to_dict()),
+        batch_tokens=batch_tokens,
     )
+    vlm.prompts.check_vocabulary(vlm.model.get_input_embeddings().weight.shape[0], name)
+    if yes_no_tokens is not None:
+        vlm.prompts.check_yes_no(yes_no_tokens)
+    at = commit(origin)
+    if at is not None and at != revision:
+        log.info("%s is at commit %s; model.vlm.revision=%s keeps to it", name, at, at)
+    return vlm
 
 
 def _device(device: str | None) -> torch.device:
@@ -143,52 +170,31 @@ def _device(device: str | None) -> torch.device:
     return target
 
 
-def _family(path: str, revision: str | None) -> type[VLM]:
+def _family(origin: Origin) -> type[VLM]:
     from transformers import PretrainedConfig
 
     try:
-        config, _ = PretrainedConfig.get_config_dict(path, revision=revision)
+        config, _ = PretrainedConfig.get_config_dict(origin.path, revision=origin.revision)
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{path}: no config.json there, nor can it be had from a hub ({_first_line(error)})"
+        raise origin.error(
+            f"its config.json can be had neither from a cache nor a hub ({first_line(error)})"
         ) from error
     if not config:
-        raise ConfigError(f"{path}: no config.json there; it is no checkpoint")
+        raise origin.error("no config.json there; it is no checkpoint")
     families = known_families()
     model_type = config.get("model_type")
     if model_type not in families:
-        raise ConfigError(f"{path}: model type {model_type!r} is unknown; known families: {', '.join(families)}")
+        raise ConfigError(f"{origin.name}: model type {model_type!r} is unknown; known families: {', '.join(families)}")
     return families[model_type]
 
 
-def _load_model(name: str, path: str, revision: str | None, dtype: torch.dtype, attention: str | None) -> Any:
-    from transformers import AutoModelForImageTextToText
-
-    try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            path, revision=revision, dtype=dtype, attn_implementation=attention, output_loading_info=True
-        )
-    except Exception as error:  # unreadable, truncated or mismatched files, an attention that is not installed
-        raise ConfigError(f"{name}: the weights cannot be loaded ({_first_line(error)})") from error
-    model, info = loaded
-    for problem in ("missing_keys", "mismatched_keys"):
-        keys = sorted(str(key) for key in info.get(problem, ()))
-        if keys:
-            shown = ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
-            raise ConfigError(
-                f"{name}: {len(keys)} weights are {problem.split('_')[0]} ({shown}) and would be random; "
-                "get the complete checkpoint"
-            )
-    return model.eval().requires_grad_(False)
-
-
-def _style_file(path: str, revision: str | None) -> dict[str, Any]:
+def _style_file(origin: Origin) -> dict[str, Any]:
     from transformers.utils.hub import cached_file
 
     found = cached_file(
-        path,
+        origin.path,
         STYLE_FILE,
-        revision=revision,
+        revision=origin.revision,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
@@ -198,12 +204,7 @@ def _style_file(path: str, revision: str | None) -> dict[str, Any]:
     try:
         style = json.loads(Path(found).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{found}: not readable as JSON ({_first_line(error)})") from error
+        raise ConfigError(f"{found}: not readable as JSON ({first_line(error)})") from error
     if not isinstance(style, dict):
         raise ConfigError(f"{found}: must hold an object of prompt style fields")
     return style
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from rv_edit.errors import ConfigError
+from rv_edit.vlm.batching import fitting, lengths
 from rv_edit.vlm.decoding import read
 from rv_edit.vlm.features import POOLINGS, ImageFeatures, ImageRow, LayerRef, pool_tokens, watch
 from rv_edit.vlm.prompts import Prompt
@@ -76,8 +77,7 @@ def probe_layers(
         feats = ImageFeatures(tuple(rows)).pick(of_pair)
         prompts = [text if isinstance(text, Prompt) else vlm.format_prompt(text) for text in texts]
         reading = _Reading(vlm, deep, poolings)
-        for start in range(0, len(prompts), batch_size):
-            items = range(start, min(start + batch_size, len(prompts)))
+        for items in fitting(lengths(vlm, feats, prompts, range(len(prompts))), batch_size, vlm.batch_tokens):
             reading.batch(feats, prompts, items)
             if progress is not None:
                 progress(len(items))
@@ -136,7 +136,7 @@ class _Reading:
         def see_layer(ref: LayerRef, hidden: Tensor) -> None:
             context = self.vlm.hook_context
             assert context is not None
-            mask = context.mask
+            mask = context.mask.to(hidden.device)
             total = torch.where(mask.unsqueeze(-1), hidden.float(), 0.0).sum(dim=1)
             count = mask.sum(dim=1, keepdim=True).float()
             if context.phase == "shared":

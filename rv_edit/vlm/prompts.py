@@ -85,8 +85,10 @@ class PromptStyle:
         style = self
         if self.kind == "chat":
             content = [{"type": "image"}, {"type": "text", "text": _SENTINEL}]
+            # Some checkpoints keep the template with the tokenizer alone.
+            has_it = getattr(processor, "chat_template", None) or not hasattr(processor, "tokenizer")
             try:
-                text = processor.apply_chat_template(
+                text = (processor if has_it else processor.tokenizer).apply_chat_template(
                     [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
                 )
             except Exception as error:  # jinja, missing template, unsupported content: all the same to the user
@@ -182,6 +184,33 @@ class PromptEncoder:
             raise PromptTooLongError(
                 f"{what} of {tokens} tokens, but the model takes {self.max_tokens}; "
                 f"give shorter texts (question: {prompt.question[:60]!r})"
+            )
+
+    def check_yes_no(self, tokens: int) -> None:
+        """Refuse yes and no of another number of tokens: of a longer word the first one alone would be read.
+
+        Raises:
+            ConfigError: one of the two has another number of tokens, or is unknown to the tokenizer.
+        """
+        for word in self.style.yes_no:
+            ids = self.answer_ids(word)
+            if len(ids) != tokens or self.tokenizer.unk_token_id in ids:
+                pieces = self.tokenizer.convert_ids_to_tokens(ids)
+                raise ConfigError(
+                    f"prompt style: yes_no: this tokenizer reads {word!r} as {len(ids)} tokens {pieces}, not {tokens}; "
+                    "spell the two as the model says them (prompt_style.yes_no)"
+                )
+
+    def check_vocabulary(self, rows: int, name: str) -> None:
+        """Refuse a tokenizer that writes ids for which the model has no embedding; a GPU would fail at some prompt.
+
+        Raises:
+            ConfigError: text can become an id of ``rows`` or above. Special tokens, which text never becomes, may.
+        """
+        ids = set(self.tokenizer.get_vocab().values()) - self._special
+        if ids and max(ids) >= rows:
+            raise ConfigError(
+                f"{name}: its tokenizer knows {max(ids) + 1} tokens, its model {rows}: files of different checkpoints"
             )
 
     def _user_as_text(self, prompt: Prompt, ids: list[int], offsets: list[tuple[int, int]]) -> list[int]:

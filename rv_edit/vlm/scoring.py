@@ -6,7 +6,7 @@ Sums over an answer's tokens equal those of plain full forward passes (up to rou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rv_edit.errors import ConfigError
+from rv_edit.vlm.batching import fitting, plan
 from rv_edit.vlm.decoding import Context, read, run, text_batch
 from rv_edit.vlm.sequences import Batch
 
@@ -39,21 +40,6 @@ def check_rows(feats: ImageFeatures, prompts: Sequence[Prompt]) -> None:
         raise ValueError(f"{len(feats)} pictures for {len(prompts)} prompts; one row a prompt: feats.pick([0, 0, …])")
 
 
-def plan(feats: ImageFeatures, prompts: Sequence[Prompt], batch_size: int) -> Iterator[list[int]]:
-    """Batches of prompt indices: those over one picture together, else by length, so that little is padding."""
-    if batch_size < 1:
-        raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
-    groups: dict[int, list[int]] = {}
-    for item, row in enumerate(feats.rows):
-        groups.setdefault(id(row), []).append(item)
-    for group in groups.values():
-        group.sort(key=lambda item: len(prompts[item]))
-    ordered = sorted(groups.values(), key=lambda group: len(prompts[group[-1]]))
-    items = [item for group in ordered for item in group]
-    for start in range(0, len(items), batch_size):
-        yield items[start : start + batch_size]
-
-
 @torch.no_grad()
 def score(
     vlm: VLM,
@@ -76,7 +62,7 @@ def score(
             raise ValueError(f"candidates of {prompt.question[:60]!r}: a non-empty list of answers, not {texts!r}")
         answers.append([tuple(vlm.prompts.answer_ids(text)) for text in texts])
     results: list[Scores | None] = [None] * len(prompts)
-    for items in plan(feats, prompts, batch_size):
+    for items in plan(vlm, feats, prompts, batch_size):
         longer = [(row, ids) for row, item in enumerate(items) for ids in dict.fromkeys(answers[item]) if len(ids) > 1]
         if normalize == "first_token":
             longer = []
@@ -95,6 +81,7 @@ def score(
             if normalize == "mean":
                 logp = [value / length for value, length in zip(logp, lengths, strict=True)]
             results[item] = Scores(tuple(logp), lengths)
+        del last, context  # keys and values of this batch, before those of the next are made
     return [result for result in results if result is not None]
 
 
@@ -104,14 +91,16 @@ def _continue(
     """Log-probability of everything after the first token, for answers ``(row of the context, ids)``."""
     out: dict[tuple[int, tuple[int, ...]], float] = {}
     jobs = sorted(jobs, key=lambda job: (len(job[1]), job[0]))
-    for start in range(0, len(jobs), batch_size):
-        part = jobs[start : start + batch_size]
+    widths = [context.mask.shape[1] + len(ids) - 1 for _, ids in jobs]
+    for places in fitting(widths, batch_size, vlm.batch_tokens):
+        part = [jobs[place] for place in places]
         past = context.select([row for row, _ in part])
         batch = text_batch(vlm, [ids[:-1] for _, ids in part], past)
         hidden, _ = run(vlm, batch, "continue", [items[row] for row, _ in part], past=past)
-        logp = token_logp(vlm, hidden[batch.mask], [token for _, ids in part for token in ids[1:]])
+        logp = token_logp(vlm, hidden[batch.mask.to(hidden.device)], [token for _, ids in part for token in ids[1:]])
         sums = [piece.sum() for piece in logp.split([len(ids) - 1 for _, ids in part])]
         out.update(zip(part, torch.stack(sums).tolist(), strict=True))
+        del past, hidden  # as above
     return out
 
 
@@ -129,7 +118,7 @@ def next_token_logp(
     """(B, V) fp32 log-probabilities of the next token, or (B, len(columns)) of some."""
     check_rows(feats, prompts)
     out: dict[int, Tensor] = {}
-    for items in plan(feats, prompts, batch_size):
+    for items in plan(vlm, feats, prompts, batch_size):
         last, _ = read(vlm, feats, prompts, items, share=True, keep=False)
         logp = vlm.head(last).log_softmax(dim=-1)
         logp = logp if columns is None else logp[:, list(columns)]
@@ -149,12 +138,12 @@ def nll(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], targets: Sequ
     ids = [vlm.prompts.answer_ids(text) for text in targets]
     full = [row.append(answer[:-1], vlm.embed_tokens(answer[:-1])) for row, answer in zip(rows, ids, strict=True)]
     batch = Batch.of(full, "right")
-    steps = torch.arange(batch.mask.shape[1], device=vlm.device)
-    lengths = torch.tensor([len(row) for row in rows], device=vlm.device)
+    steps = torch.arange(batch.mask.shape[1], device=batch.mask.device)
+    lengths = torch.tensor([len(row) for row in rows], device=batch.mask.device)
     prompt_mask = steps < lengths[:, None]
     hidden, _ = run(vlm, batch, "train", range(len(rows)), prompt_mask=prompt_mask)
     predicting = batch.mask & (steps >= lengths[:, None] - 1)
-    logp = token_logp(vlm, hidden[predicting], [token for answer in ids for token in answer])
+    logp = token_logp(vlm, hidden[predicting.to(hidden.device)], [token for answer in ids for token in answer])
     return torch.stack([-piece.sum() for piece in logp.split([len(answer) for answer in ids])])
 
 
@@ -165,7 +154,7 @@ def generate(
     """Greedy continuations, new text only; see :meth:`rv_edit.vlm.VLM.generate`."""
     check_rows(feats, prompts)
     texts = [""] * len(prompts)
-    for items in plan(feats, prompts, batch_size):
+    for items in plan(vlm, feats, prompts, batch_size):
         last, context = read(vlm, feats, prompts, items, share=True, keep=True)
         new: list[list[int]] = [[] for _ in items]
         alive = list(range(len(items)))

@@ -33,7 +33,7 @@ def test_chat_template_renders_the_same(folder: Path, llava: VLM) -> None:
     """The tiny checkpoint's chat template writes LLaVA 1.5's format."""
     chat = load_vlm(str(folder), prompt_style={"kind": "chat"})
     assert chat.format_prompt("Is {q} it?", ["A."]) == llava.format_prompt("Is {q} it?", ["A."])
-    chat.processor.chat_template = None
+    chat.processor.chat_template = chat.processor.tokenizer.chat_template = None
     with pytest.raises(ConfigError, match="chat template cannot be used"):
         llava.default_style.override({"kind": "chat"}, "test").rendered(chat.processor)
 
