@@ -47,7 +47,7 @@ class Context:
 
 
 ContextOf = Callable[["list[Question]", "Tensor"], "list[Context]"]
-"""Questions and the pooled features (B, dv) of their pictures, (B, 0) where none are asked for -> a context for each."""
+"""Questions and the pooled features (B, dv) of their pictures, (B, 0) without a layer -> a context for each."""
 
 Scope = Callable[[], AbstractContextManager[Mapping[int, Context]]]
 """Opened around each call of ``vlm.score``; filled meanwhile: index of a prompt in the call -> what was decided."""

@@ -4,8 +4,8 @@ A key is the mean of the states that enter the final feed-forward block over pic
 ``ε = (1 − α) · d_pos + α · d_neg``: d_pos from the key to that of the question reworded, d_neg to that of the same
 question on a blank picture (the release has α the other way round, and trains the base layer as well; the paper is
 followed). The update is a low-rank matrix beside one of the block's own, which stays as it is: a full one would be
-90 MB an edit for a model of 7 billion weights. ``cot=True``, BalancEdit-COT, trains the update on the answer followed
-by the reasoning.
+90 MB an edit for a model of 7 billion weights. BalancEdit-COT trains the update on the answer followed by the
+reasoning (``target``).
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ class BalancEdit(EntryEditor):
         rephraser: rewords questions.
         schedule: of the training of updates.
         asking: how questions are scored and batched.
-        cot: train on the answer followed by the reasoning.
-        target_template: what is trained on with ``cot``, with ``{answer}`` and ``{reasoning}``.
+        target: what is trained on: ``{answer}``, and what may follow it, with ``{reasoning}`` (all facts).
         alpha: α, the weight of the blank picture's distance in the radius.
         blank: colour of the blank picture.
         matrix: the linear layer of the block that updates go beside.
@@ -67,8 +66,7 @@ class BalancEdit(EntryEditor):
         schedule: Schedule,
         *,
         asking: Asking | None = None,
-        cot: bool = False,
-        target_template: str = "{answer}. {reasoning}",
+        target: str = "{answer}",
         alpha: float = 0.2,
         blank: str = "black",
         matrix: str = "up_proj",
@@ -78,9 +76,9 @@ class BalancEdit(EntryEditor):
     ) -> None:
         if not 0 <= alpha <= 1 or rank < 1:
             raise ConfigError(f"editor: alpha={alpha}, rank={rank}; give a share from 0 to 1 and a rank of at least 1")
-        _check(target_template, blank)
+        _check(target, blank)
         self.rephraser, self.alpha, self.blank, self.rank = rephraser, alpha, blank, rank
-        self.target_template = target_template
+        self.after_answer = target.removeprefix("{answer}")
         self.linear = _linear(vlm, matrix)
         super().__init__(
             vlm,
@@ -88,54 +86,34 @@ class BalancEdit(EntryEditor):
             rule=BalancEditRule(),
             schedule=schedule,
             asking=asking,
-            cot=cot,
             seed=seed,
             rounding=rounding,
-            rules={"matrix": matrix, "rank": rank},
+            rules={"matrix": matrix, "rank": rank, "target": target},
         )
 
     @classmethod
-    def from_context(
-        cls, context: EditorContext, *, training: Mapping[str, Any], rephrase: Mapping[str, Any], **options: Any
-    ) -> BalancEdit:
-        """Build for a run.
-
-        Args:
-            context: model, scoring, seed.
-            training: options of :class:`Schedule`.
-            rephrase: options of :class:`Rephraser`.
-            options: of :class:`BalancEdit` itself.
-
-        Raises:
-            ConfigError: an option unknown or out of range.
-        """
-        check_kinds("editor", options, cls.__init__)
-        check_kinds("editor.training", training, Schedule)
-        check_kinds("editor.rephrase", rephrase, Rephraser)
-        rephraser = Rephraser(context.vlm, **rephrase)
-        return cls(
-            context.vlm, rephraser, Schedule(**training), asking=context.asking, seed=context.seed, **options
-        )
+    def from_context(cls, context: EditorContext, **options: Any) -> BalancEdit:
+        """Build for a run, see :func:`build`."""
+        return build(context, **options)
 
     def read_edit(self, edit: Edit, image: Image.Image, feats: ImageFeatures) -> tuple[list[Item], tuple[str, ...]]:
         """One entry: key, radius, and the states that the update is trained on."""
         label = label_of(self.vlm, edit, edit.answer)
-        target = edit.answer
-        if self.cot and edit.reasoning:
-            target = self.target_template.format(answer=edit.answer, reasoning=" ".join(edit.reasoning))
-        read = read_target(self.vlm, feats, self.vlm.format_prompt(edit.question), target)
+        rest = self.after_answer.replace("{reasoning}", " ".join(edit.reasoning)) if edit.reasoning else ""
+        ids = label_of(self.vlm, edit, edit.answer, rest)
+        read = read_target(self.vlm, feats, self.vlm.format_prompt(edit.question), ids)
         key = read.key(self.pooling)
         reworded, how = self.rephraser(feats, edit.question)
         near = [float((self._key(feats, text) - key).norm()) for text in reworded]
         positive = sum(near) / len(near)
         negative = float((self._key(self._blank(image), edit.question) - key).norm())
         radius = balanced_radius(positive, negative, self.alpha)
-        notes = [f"radius {radius:.4g} between rewordings at {positive:.4g} ({how}) and the blank picture {negative:.4g}"]
+        notes = [f"radius {radius:.4g}: rewordings ({how}) at {positive:.4g}, blank picture at {negative:.4g}"]
         if positive >= negative:
             notes.append("the blank picture is no farther than the rewordings, so the radius balances nothing")
         fact = Fact(label, subject_of(edit), radius)
         states = {"inputs": read.inputs.cpu(), "residual": read.residual.cpu(), "target": torch.tensor(read.ids)}
-        return [Item(edit.id, 0, "answer", target, fact, key.cpu(), states)], tuple(notes)
+        return [Item(edit.id, 0, "answer", edit.answer + rest, fact, key.cpu(), states)], tuple(notes)
 
     def train_value(self, item: Item, before: Tensor | None) -> Tensor:
         """Adam on the two factors alone, the states that enter the block computed before."""
@@ -189,6 +167,27 @@ class BalancEdit(EntryEditor):
         return self.vlm.encode_images([pil.new("RGB", image.size, self.blank)])
 
 
+def build(
+    context: EditorContext, *, training: Mapping[str, Any], rephrase: Mapping[str, Any], **options: Any
+) -> BalancEdit:
+    """Build for a run.
+
+    Args:
+        context: model, scoring, seed.
+        training: options of :class:`Schedule`.
+        rephrase: options of :class:`Rephraser`.
+        options: of :class:`BalancEdit` itself.
+
+    Raises:
+        ConfigError: an option unknown or out of range.
+    """
+    check_kinds("editor", options, BalancEdit.__init__)
+    check_kinds("editor.training", training, Schedule)
+    check_kinds("editor.rephrase", rephrase, Rephraser)
+    made = Rephraser(context.vlm, **rephrase), Schedule(**training)
+    return BalancEdit(context.vlm, *made, asking=context.asking, seed=context.seed, **options)
+
+
 def balanced_radius(positive: float, negative: float, alpha: float) -> float:
     """``(1 − α) · d_pos + α · d_neg``: from the rewordings' distance at α = 0 to the blank picture's at α = 1.
 
@@ -206,15 +205,11 @@ def _linear(vlm: VLM, matrix: str) -> nn.Linear:
     return found[matrix]
 
 
-def _check(template: str, blank: str) -> None:
+def _check(target: str, blank: str) -> None:
     from PIL import ImageColor
 
-    try:
-        text = template.format(answer="<a>", reasoning="<r>")
-    except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(f"editor.target_template: {template!r} does not format ({error})") from error
-    if "<a>" not in text or "<r>" not in text:
-        raise ConfigError(f"editor.target_template: {template!r} lacks {{answer}} or {{reasoning}}")
+    if not target.startswith("{answer}") or (target != "{answer}" and "{reasoning}" not in target):
+        raise ConfigError(f"editor.target={target!r}: give {{answer}}, or {{answer}} with {{reasoning}} behind it")
     try:
         ImageColor.getrgb(blank)
     except (ValueError, AttributeError) as error:

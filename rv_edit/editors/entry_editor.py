@@ -22,6 +22,7 @@ from rv_edit.editors.base import Capabilities, Editor
 from rv_edit.editors.entry_memory import EntryMemory, Item
 from rv_edit.editors.placing import Rule, Subject
 from rv_edit.editors.scope import Change, ScopeHooks
+from rv_edit.editors.target_reading import target_ids
 from rv_edit.vlm import PromptTooLongError
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class EntryEditor(Editor):
         rule: where a new fact goes.
         schedule: of the training of values.
         asking: how questions are scored and batched.
-        cot: whether reasoning is edited in as well (paper 4.2, "-COT").
         seed: of the run.
         rounding: share of a radius that the last bits of a distance may exceed it by.
         rules: further settings that edits depend on, JSON.
@@ -59,14 +59,13 @@ class EntryEditor(Editor):
         rule: Rule,
         schedule: Schedule,
         asking: Asking | None,
-        cot: bool,
         seed: int,
         rounding: float,
         rules: dict[str, Any],
     ) -> None:
         super().__init__(vlm)
         self.asking = asking or Asking()
-        self.schedule, self.cot, self.seed = schedule, cot, seed
+        self.schedule, self.seed = schedule, seed
         block = vlm.final_mlp()
         meaning = {
             "editor": self.name,
@@ -82,7 +81,7 @@ class EntryEditor(Editor):
             rule=rule,
             trainer=self.train_value,
             fingerprint=plain_json(meaning, self.name),
-            rules=plain_json({"cot": cot, "seed": seed, "training": asdict(schedule), **rules}, self.name),
+            rules=plain_json({"seed": seed, "training": asdict(schedule), **rules}, self.name),
             rounding=rounding,
         )
 
@@ -192,13 +191,13 @@ def subject_of(edit: Edit) -> Subject:
     return edit.image.sha, normal_form(edit.question)
 
 
-def label_of(vlm: VLM, edit: Edit, text: str) -> tuple[int, ...]:
-    """Token ids of what an edit states.
+def label_of(vlm: VLM, edit: Edit, answer: str, rest: str = "") -> tuple[int, ...]:
+    """Token ids of what an edit states, and of what follows it.
 
     Raises:
         RecordError: it has none.
     """
     try:
-        return tuple(vlm.prompts.answer_ids(text))
+        return target_ids(vlm, answer, rest)
     except ValueError as error:
         raise RecordError(f"edit {edit.id}: {error}") from error

@@ -79,7 +79,7 @@ class Grace(EntryEditor):
                 f"editor: epsilon={epsilon}, gap={gap}, same={same}; "
                 "give a finite radius above 0, a gap of at least 0 and a share from 0 to below 1"
             )
-        self.epsilon, self.start = float(epsilon), start
+        self.epsilon, self.start, self.cot = float(epsilon), start, cot
         rule = GraceRule(gap, same)
         super().__init__(
             vlm,
@@ -87,46 +87,15 @@ class Grace(EntryEditor):
             rule=rule,
             schedule=schedule,
             asking=asking,
-            cot=cot,
             seed=seed,
             rounding=rounding,
-            rules={"start": start, "gap": gap, "same": same},
+            rules={"cot": cot, "start": start, "gap": gap, "same": same},
         )
 
     @classmethod
-    def from_context(
-        cls,
-        context: EditorContext,
-        *,
-        training: Mapping[str, Any],
-        epsilon_share: float = 0.5,
-        epsilon_pairs: int = 64,
-        **options: Any,
-    ) -> Grace:
-        """Build for a run, with ε scaled from the data.
-
-        Args:
-            context: model, scoring, pictures of the data set, seed.
-            training: options of :class:`Schedule`.
-            epsilon_share: ε as a share of the median distance between the keys of questions of the data set.
-            epsilon_pairs: questions that this is measured on.
-            options: of :class:`Grace` itself; ``epsilon`` among them is used as it is.
-
-        Raises:
-            ConfigError: an option unknown or out of range, or too few pictures to measure on.
-        """
-        measuring = {"epsilon_share": epsilon_share, "epsilon_pairs": epsilon_pairs}
-        check_kinds("editor", measuring, cls.from_context)
-        check_kinds("editor", options, cls.__init__)
-        check_kinds("editor.training", training, Schedule)
-        schedule = Schedule(**training)
-        if options.get("epsilon") is None:
-            if not 0 < epsilon_share < float("inf") or epsilon_pairs < 2:
-                raise ConfigError(
-                    f"editor: epsilon_share={epsilon_share}, epsilon_pairs={epsilon_pairs}; give a share above 0, 2 pairs"
-                )
-            options["epsilon"] = epsilon_share * typical_distance(context.vlm, context.sample[:epsilon_pairs])
-        return cls(context.vlm, schedule=schedule, asking=context.asking, seed=context.seed, **options)
+    def from_context(cls, context: EditorContext, **options: Any) -> Grace:
+        """Build for a run, see :func:`build`."""
+        return build(context, **options)
 
     def read_edit(self, edit: Edit, image: Image.Image, feats: ImageFeatures) -> tuple[list[Item], tuple[str, ...]]:
         """The answer to the question; with ``cot`` each fact, asked as it reads."""
@@ -134,9 +103,9 @@ class Grace(EntryEditor):
         stated += [("reasoning", fact, fact) for fact in edit.reasoning if self.cot]
         items = []
         for number, (kind, asked, target) in enumerate(stated):
-            label_of(self.vlm, edit, target)
-            read = read_target(self.vlm, feats, self.vlm.format_prompt(asked), target)
-            fact = Fact(read.ids, subject_of(edit) if kind == "answer" else None, self.epsilon)
+            label = label_of(self.vlm, edit, target)
+            read = read_target(self.vlm, feats, self.vlm.format_prompt(asked), label)
+            fact = Fact(label, subject_of(edit) if kind == "answer" else None, self.epsilon)
             states = {"residual": read.residual.cpu(), "start": self._start(edit, number, read.inputs[:1]).cpu()}
             items.append(Item(edit.id, number, kind, target, fact, read.key(self.pooling).cpu(), states))
         return items, ()
@@ -168,6 +137,39 @@ class Grace(EntryEditor):
             return output.float()
         generator = torch.Generator().manual_seed(item_seed(self.seed, edit.id, number))
         return torch.rand(1, entering.shape[-1], generator=generator)
+
+
+def build(
+    context: EditorContext,
+    *,
+    training: Mapping[str, Any],
+    epsilon_share: float = 0.5,
+    epsilon_pairs: int = 64,
+    **options: Any,
+) -> Grace:
+    """Build for a run, with ε scaled from the data.
+
+    Args:
+        context: model, scoring, pictures of the data set, seed.
+        training: options of :class:`Schedule`.
+        epsilon_share: ε as a share of the median distance between the keys of questions of the data set.
+        epsilon_pairs: questions that this is measured on.
+        options: of :class:`Grace` itself; an ``epsilon`` among them is used as it is.
+
+    Raises:
+        ConfigError: an option unknown or out of range, or too few pictures to measure on.
+    """
+    check_kinds("editor", {"epsilon_share": epsilon_share, "epsilon_pairs": epsilon_pairs}, build)
+    check_kinds("editor", options, Grace.__init__)
+    check_kinds("editor.training", training, Schedule)
+    schedule = Schedule(**training)
+    if options.get("epsilon") is None:
+        if not 0 < epsilon_share < float("inf") or epsilon_pairs < 2:
+            raise ConfigError(
+                f"editor: epsilon_share={epsilon_share}, epsilon_pairs={epsilon_pairs}; above 0, at least 2"
+            )
+        options["epsilon"] = epsilon_share * typical_distance(context.vlm, context.sample[:epsilon_pairs])
+    return Grace(context.vlm, schedule=schedule, asking=context.asking, seed=context.seed, **options)
 
 
 def typical_distance(vlm: VLM, sample: Sequence[tuple[ImageRef, str]]) -> float:

@@ -5,7 +5,8 @@ The paper's unsupervised retriever selects from earlier edits by a sentence enco
 the edit into the query, and its harness tells it which edit a question belongs to. Here it is told neither. Every
 question gets its ``k`` nearest sentences, the unrelated ones of Loc as well, so that Loc says what sentences that do
 not belong do to an answer; ``codebook.gate`` sets a limit beyond which nothing is retrieved, for a variant that
-decides on its scope. ``cot=True``, IKE-COT (ours: the paper has none), stores each fact besides, found by its own words.
+decides on its scope. ``cot=True``, IKE-COT (ours: the paper has none), stores each fact besides, found by its own
+words.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class IKE(Editor):
         ConfigError: an option out of range.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(undo=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(undo=True, decides_scope=False)
 
     def __init__(
         self,
@@ -69,22 +70,9 @@ class IKE(Editor):
         self.codebook = Codebook(encoder.dim, meaning, **{**(codebook or {}), **MERGING})
 
     @classmethod
-    def from_context(cls, context: EditorContext, *, text_encoder: str, **options: Any) -> IKE:
-        """Build for a run.
-
-        Args:
-            context: model, scoring.
-            text_encoder: folder, ``package://`` address or hub id of a sentence encoder.
-            options: of :class:`IKE` itself.
-
-        Raises:
-            ConfigError: an option unknown or out of range.
-        """
-        from rv_edit.embedding import TextEncoder
-
-        check_kinds("editor", options, cls.__init__)
-        encoder = TextEncoder(text_encoder, device=context.vlm.device)
-        return cls(context.vlm, encoder, asking=context.asking, **options)
+    def from_context(cls, context: EditorContext, **options: Any) -> IKE:
+        """Build for a run, see :func:`build`."""
+        return build(context, **options)
 
     @property
     def memory(self) -> nn.Module:
@@ -142,9 +130,7 @@ class IKE(Editor):
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Answer each question, the sentences that its words retrieve before it."""
-        return answer_questions(
-            self.vlm, questions, self.asking, self._contexts if len(self.codebook) else None
-        )
+        return answer_questions(self.vlm, questions, self.asking, self._contexts if len(self.codebook) else None)
 
     def undo(self, edit_id: str) -> None:
         """Forget an edit; the memory is then that of the other edits in their order.
@@ -184,3 +170,21 @@ class IKE(Editor):
             Context(tuple(item.facts) if item.accepted else (), tuple(item.distances), item.accepted, item.threshold)
             for item in found
         ]
+
+
+def build(context: EditorContext, *, text_encoder: str, **options: Any) -> IKE:
+    """Build for a run.
+
+    Args:
+        context: model, scoring.
+        text_encoder: folder, ``package://`` address or hub id of a sentence encoder.
+        options: of :class:`IKE` itself.
+
+    Raises:
+        ConfigError: an option unknown or out of range.
+    """
+    from rv_edit.embedding import TextEncoder
+
+    check_kinds("editor", options, IKE.__init__)
+    encoder = TextEncoder(text_encoder, device=context.vlm.device)
+    return IKE(context.vlm, encoder, asking=context.asking, **options)

@@ -101,8 +101,8 @@ class GraceRule:
 class BalancEditRule:
     """BalancEdit's rules: every fact founds an entry with the radius that was measured for it.
 
-    A fact within the nearest entry's radius goes on from that entry's update. A fact on the same picture and question as
-    an earlier one takes its place, and goes on from its update where the answer is the same.
+    A fact within the nearest entry's radius goes on from that entry's update. A fact on the same picture and question
+    as an earlier one takes its place, and goes on from its update where the answer is the same.
     """
 
     def __call__(self, rows: Sequence[Row], facts: Sequence[Fact], distances: Sequence[float]) -> Placed:

@@ -50,17 +50,30 @@ class BlockInputs:
         return self.last if pooling == "last" else self.mean
 
 
+def target_ids(vlm: VLM, answer: str, rest: str = "") -> tuple[int, ...]:
+    """Tokens of an answer and of what follows it; they begin with those that the answer is scored by.
+
+    A tokenizer may join an answer and the full stop behind it, which would train another token than is asked for.
+
+    Raises:
+        ValueError: the answer has no token.
+    """
+    own = vlm.prompts.answer_ids(answer)
+    if not rest:
+        return tuple(own)
+    joint = vlm.prompts.answer_ids(answer + rest)
+    return tuple(joint if joint[: len(own)] == own else [*own, *vlm.prompts.answer_ids(rest)])
+
+
 @torch.no_grad()
-def read_target(vlm: VLM, feats: ImageFeatures, prompt: Prompt, target: str) -> BlockInputs:
-    """Read a prompt over its picture (one row), then its target, as scoring does.
+def read_target(vlm: VLM, feats: ImageFeatures, prompt: Prompt, ids: Sequence[int]) -> BlockInputs:
+    """Read a prompt over its picture (one row), then the target's tokens, as scoring does.
 
     The prompt passes by itself first, so that not even the last bits of a key depend on the target.
 
     Raises:
         PromptTooLongError: more tokens than the model has positions.
-        ValueError: the target has no token.
     """
-    ids = tuple(vlm.prompts.answer_ids(target))
     with torch.inference_mode(False):
         with _Tap(vlm) as tap:
             _, context = read(vlm, feats, [prompt], [0], share=False, keep=True)
@@ -69,11 +82,11 @@ def read_target(vlm: VLM, feats: ImageFeatures, prompt: Prompt, target: str) -> 
             entered, residual = tap.entered[0], tap.residual[0]
             inputs, rest = [entered[-1:]], [residual[-1:]]
             if len(ids) > 1:
-                run(vlm, text_batch(vlm, [ids[:-1]], context), "continue", [0], past=context)
+                run(vlm, text_batch(vlm, [list(ids[:-1])], context), "continue", [0], past=context)
                 inputs.append(tap.entered[0])
                 rest.append(tap.residual[0])
         return BlockInputs(
-            entered[-1].float().clone(), entered.float().mean(dim=0), torch.cat(inputs), torch.cat(rest), ids
+            entered[-1].float().clone(), entered.float().mean(dim=0), torch.cat(inputs), torch.cat(rest), tuple(ids)
         )
 
 

@@ -27,9 +27,9 @@ class Schedule:
     Attributes:
         lr: learning rate of the first step; it decays to 0 by a cosine over ``steps``.
         steps: the most steps.
-        min_steps: steps before which training never stops.
-        patience: steps without a better loss after which it stops.
-        improvement: by how much a loss must fall to count as better.
+        least_steps: the fewest.
+        patience: steps without a fall of the loss after which it stops.
+        fall: smallest fall of the loss that counts as one.
         eps: Adam's.
 
     Raises:
@@ -37,28 +37,28 @@ class Schedule:
     """
 
     lr: float = 1e-2
-    steps: int = 200
-    min_steps: int = 100
+    steps: int = 500
+    least_steps: int = 100
     patience: int = 50
-    improvement: float = 1e-4
+    fall: float = 1e-4
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.min_steps < 0 or self.patience < 1:
+        if self.steps < 1 or not 0 <= self.least_steps <= self.steps or self.patience < 1:
             raise ConfigError(
-                f"editor.training: steps={self.steps}, min_steps={self.min_steps}, patience={self.patience}; "
-                "give at least 1 step, 0 min_steps and a patience of 1"
+                f"editor.training: steps={self.steps}, least_steps={self.least_steps}, patience={self.patience}; "
+                "give at least 1 step, 0 to as many least_steps, and a patience of 1"
             )
-        if not (0 < self.lr < math.inf and 0 < self.eps < math.inf and 0 <= self.improvement < math.inf):
+        if not (0 < self.lr < math.inf and 0 < self.eps < math.inf and 0 <= self.fall < math.inf):
             raise ConfigError(
-                f"editor.training: lr={self.lr}, eps={self.eps}, improvement={self.improvement}; "
-                "give a finite lr and eps above 0, and an improvement of at least 0"
+                f"editor.training: lr={self.lr}, eps={self.eps}, fall={self.fall}; "
+                "give a finite lr and eps above 0, and a fall of at least 0"
             )
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, from 0.
 
-        >>> [round(Schedule(lr=1.0, steps=4).rate(step), 3) for step in range(4)]
+        >>> [round(Schedule(lr=1.0, steps=4, least_steps=0).rate(step), 3) for step in range(4)]
         [1.0, 0.854, 0.5, 0.146]
         """
         return 0.5 * self.lr * (1 + math.cos(math.pi * step / self.steps))
@@ -97,11 +97,11 @@ def train(start: Tensor, loss_of: Callable[[Tensor], Tensor], schedule: Schedule
                 raise Diverged(f"{what}: training diverged at step {step} (loss {now}); nothing was changed; lower lr")
             if now < best_loss:
                 best, best_loss = value.detach().clone(), now
-            if now < reference - schedule.improvement:
+            if now < reference - schedule.fall:
                 reference, since = now, 0
             else:
                 since += 1
-            if step == schedule.steps or (step >= schedule.min_steps and since >= schedule.patience):
+            if step == schedule.steps or (step >= schedule.least_steps and since >= schedule.patience):
                 return Trained(best, best_loss, step)
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(step)
