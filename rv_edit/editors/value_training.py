@@ -92,7 +92,7 @@ def train(start: Tensor, loss_of: Callable[[Tensor], Tensor], schedule: Schedule
         for step in range(schedule.steps + 1):
             # The last turn only looks at what the last step made.
             loss = loss_of(value)
-            now = float(loss)
+            now = float(loss.detach())
             if not math.isfinite(now) or not bool(torch.isfinite(value).all()):
                 raise Diverged(f"{what}: training diverged at step {step} (loss {now}); nothing was changed; lower lr")
             if now < best_loss:
