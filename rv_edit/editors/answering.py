@@ -1,12 +1,14 @@
 """How a multiple-choice question is put to a VLM, whoever edits it: one path for all editors.
 
-An editor differs only in the :class:`Context` it puts before a question. An editor without one for any of the
-questions asks exactly what the unedited model is asked, in the same batches, and so answers bit for bit alike.
+An editor differs in the :class:`Context` it puts before a question, or in what its :data:`Scope` changes inside the
+model while the questions in scope are scored. An editor that does neither for any of the questions asks exactly what
+the unedited model is asked, in the same batches, and so answers bit for bit alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Context:
-    """What an editor puts before one question, and why."""
+    """What an editor puts before one question, or whether it changed the model for it, and why."""
 
     facts: tuple[str, ...] = ()
     distances: tuple[float, ...] = ()
@@ -45,7 +47,10 @@ class Context:
 
 
 ContextOf = Callable[["list[Question]", "Tensor"], "list[Context]"]
-"""Questions and the pooled features (B, dv) of their pictures -> a context for each."""
+"""Questions and the pooled features (B, dv) of their pictures, (B, 0) without a layer -> a context for each."""
+
+Scope = Callable[[], AbstractContextManager[Mapping[int, Context]]]
+"""Opened around each call of ``vlm.score``; filled meanwhile: index of a prompt in the call -> what was decided."""
 
 
 def distinct_choices(choices: Sequence[str]) -> tuple[list[str], list[int]]:
@@ -76,6 +81,7 @@ def answer_questions(
     context_of: ContextOf | None = None,
     pool_layer: int | None = None,
     pool: str = "mean",
+    scope: Scope | None = None,
 ) -> list[Answer]:
     """Answer ``questions`` in their order, with one vision pass a distinct picture.
 
@@ -86,10 +92,13 @@ def answer_questions(
         context_of: what to put before each question; ``None``: nothing.
         pool_layer: vision block whose pooled output ``context_of`` gets.
         pool: ``mean | last`` over the tokens of that block.
+        scope: changes the model for the questions it takes to be its own, and says which; ``None``: nothing does.
 
     Raises:
         RecordError: a picture cannot be decoded.
     """
+    import torch
+
     by_image: dict[str, list[int]] = {}
     for index, question in enumerate(questions):
         by_image.setdefault(question.image.sha, []).append(index)
@@ -102,45 +111,48 @@ def answer_questions(
         features = vlm.encode_images([picture.open() for picture in pictures], pool_layers=layers, pool=pool)
         rows = [(row, index) for row, sha in enumerate(chunk) for index in by_image[sha]]
         contexts = [Context()] * len(rows)
-        if context_of is not None and pool_layer is not None:
-            pooled = features.pooled[pool_layer][[row for row, _ in rows]]
+        if context_of is not None:
+            pooled = features.pooled[layers[0]] if layers else torch.zeros(len(chunk), 0)
+            pooled = pooled[[row for row, _ in rows]]
             contexts = context_of([questions[index] for _, index in rows], pooled)
         asked = [(row, questions[index], context) for (row, index), context in zip(rows, contexts, strict=True)]
-        for (_, index), answer in zip(rows, _score(vlm, features, asked, asking), strict=True):
+        for (_, index), answer in zip(rows, _score(vlm, features, asked, asking, scope), strict=True):
             answers[index] = answer
     return [answers[index] for index in range(len(questions))]
 
 
 def _score(
-    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking
+    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking, scope: Scope | None
 ) -> list[Answer]:
     """Score one chunk's questions; facts that make a prompt longer than the model reads go, the farthest first."""
     from rv_edit.vlm import PromptTooLongError
 
     try:
-        return _score_together(vlm, features, asked, asking)
+        return _score_together(vlm, features, asked, asking, scope)
     except PromptTooLongError as error:
         if len(asked) > 1:
-            return [answer for item in asked for answer in _score(vlm, features, [item], asking)]
+            return [answer for item in asked for answer in _score(vlm, features, [item], asking, scope)]
         row, question, context = asked[0]
         if not context.facts:
             raise RecordError(f"question {question.id}: {error}") from error
-        return _score(vlm, features, [(row, question, replace(context, facts=context.facts[:-1]))], asking)
+        return _score(vlm, features, [(row, question, replace(context, facts=context.facts[:-1]))], asking, scope)
 
 
 def _score_together(
-    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking
+    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking, scope: Scope | None
 ) -> list[Answer]:
     merged = [distinct_choices(question.choices) for _, question, _ in asked]
-    scored = vlm.score(
-        features.pick([row for row, _, _ in asked]),
-        [vlm.format_prompt(question.text, context.facts) for _, question, context in asked],
-        [choices for choices, _ in merged],
-        normalize=asking.normalize,
-        batch_size=asking.batch_size,
-    )
+    with nullcontext({}) if scope is None else scope() as decided:
+        scored = vlm.score(
+            features.pick([row for row, _, _ in asked]),
+            [vlm.format_prompt(question.text, context.facts) for _, question, context in asked],
+            [choices for choices, _ in merged],
+            normalize=asking.normalize,
+            batch_size=asking.batch_size,
+        )
     answers = []
-    for (_, question, context), (_, index), result in zip(asked, merged, scored, strict=True):
+    for item, ((_, question, context), (_, index), result) in enumerate(zip(asked, merged, scored, strict=True)):
+        context = decided.get(item, context)
         scores = tuple(float(result.logp[at]) for at in index)
         answers.append(
             Answer(

@@ -31,13 +31,16 @@ class Capabilities:
         undo: :meth:`Editor.undo` restores the state without an edit, whichever it was.
         shares_keys_across_ranks: same edits in the same order give the same bytes on every rank, so that the
             state is replicated rather than gathered.
-        changes_weights: weights of the VLM itself change; ``False`` promises that they stay byte-identical.
+        changes_weights: answers are given by changed weights. ``False`` promises that the VLM's own stay
+            byte-identical; where ``True``, they are byte-identical again once the last edit is undone.
+        decides_scope: decides for each question whether an edit concerns it; any other keeps its scores.
     """
 
     edits: bool = True
     undo: bool = False
     shares_keys_across_ranks: bool = True
     changes_weights: bool = False
+    decides_scope: bool = True
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class ReasonEdit(Editor):
         super().__init__(embedding.vlm)
         if reasoning_keys not in REASONING_KEYS:
             raise ConfigError(f"editor.reasoning_keys={reasoning_keys}; give one of {', '.join(REASONING_KEYS)}")
-        _check_template(answer_template)
+        check_template(answer_template)
         if not 0 <= calibration_share < 1:
             raise ConfigError(f"editor.calibration_share={calibration_share}; give a share from 0 to below 1")
         self.embedding = embedding
@@ -253,7 +253,8 @@ class ReasonEdit(Editor):
         }
 
 
-def _check_template(template: str) -> None:
+def check_template(template: str) -> None:
+    """Raises ConfigError where the sentence that states an answer does not format, or lacks a part."""
     try:
         text = template.format(question="q", answer="a")
     except (KeyError, IndexError, ValueError) as error:

@@ -35,12 +35,15 @@ class HookContext:
         mask: (B, L) bool, the real positions of this pass.
         prompt_mask: (B, L) bool, those that belong to the prompt.
         row_to_item: For each row, the index of its prompt in the call (in ``shared``: of the first one).
+        row_to_shared: In ``prefill``, for each row, the row of the ``shared`` pass just before that holds its
+            beginning; empty where nothing was shared.
     """
 
     phase: str
     mask: Tensor
     prompt_mask: Tensor
     row_to_item: tuple[int, ...]
+    row_to_shared: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,7 @@ def run(
     past: Context | None = None,
     keep: bool = False,
     prompt_mask: Tensor | None = None,
+    row_to_shared: Sequence[int] = (),
 ) -> tuple[Tensor, Any]:
     """One pass of the language model's backbone, without its head.
 
@@ -83,7 +87,8 @@ def run(
     cache = past.cache if past is not None else vlm.new_cache() if keep else None
     if prompt_mask is None:
         prompt_mask = torch.zeros_like(batch.mask) if phase == "continue" else batch.mask
-    outer, vlm.hook_context = vlm.hook_context, HookContext(phase, batch.mask, prompt_mask, tuple(row_to_item))
+    about = HookContext(phase, batch.mask, prompt_mask, tuple(row_to_item), tuple(row_to_shared))
+    outer, vlm.hook_context = vlm.hook_context, about
     try:
         output = vlm.decoder(
             inputs_embeds=batch.embeds,
@@ -121,6 +126,7 @@ def read(
     heads = _heads(rows, starts) if share else None
     next_pos = tuple(row.next_pos for row in rows)
     past: Context | None = None
+    owner: list[int] = []
     if heads is not None:
         cuts, owner = heads
         firsts = [owner.index(group) for group in range(len(cuts))]
@@ -130,7 +136,7 @@ def read(
         del cache  # else the shared part would be held twice while the rest is read
         rows = [row.slice(cuts[group]) for row, group in zip(rows, owner, strict=True)]
     batch = Batch.of(rows, "left")
-    hidden, cache = run(vlm, batch, "prefill", items, past=past, keep=keep)
+    hidden, cache = run(vlm, batch, "prefill", items, past=past, keep=keep, row_to_shared=owner)
     if not keep:
         return hidden[:, -1], None
     mask = batch.mask if past is None else torch.cat([past.mask, batch.mask], dim=1)

@@ -227,6 +227,10 @@ def test_hooks_see_their_context_and_leave_no_trace(vlm: VLM, images: list[Image
     assert sorted(prefill.row_to_item) == [0, 1, 2]
     assert bool(prefill.prompt_mask[:, -1].all())
     assert not going.prompt_mask.any()
+    assert [shared.row_to_item[row] for row in prefill.row_to_shared] == [
+        {0: 0, 1: 0, 2: 2}[item] for item in prefill.row_to_item
+    ]
+    assert shared.row_to_shared == going.row_to_shared == train.row_to_shared == ()
     longer = [[text for text in dict.fromkeys(texts) if len(vlm.prompts.answer_ids(text)) > 1] for texts in CANDIDATES]
     assert sorted(going.row_to_item) == [item for item in range(3) for _ in longer[item]]
     assert torch.equal(
