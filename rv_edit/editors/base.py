@@ -51,6 +51,7 @@ class EditorContext:
             augmented pictures, calibration.
         seed: of the run.
         codebook: folder of a saved codebook that the run goes on with.
+        cache: folder of what earlier runs measured.
     """
 
     vlm: VLM
@@ -58,6 +59,7 @@ class EditorContext:
     sample: Sequence[tuple[ImageRef, str]] = ()
     seed: int = 0
     codebook: Path | None = None
+    cache: str | None = None
 
 
 class Editor(ABC):
