@@ -86,8 +86,8 @@ class RadiusEstimator:
             texts: n texts.
             items: n names that the variants' seeds are made of, e.g. edit id and crop. A picture's variants are named
                 by the first key on it.
-            pooled: (n, dv) pooled features of ``images`` where they are known already, from the layer and pooling of
-                the key space; the vision pass is then over the variants alone.
+            pooled: (n, dv) what ``dual.hidden`` gives for these pairs where it is known already; the pass is then over
+                the variants alone.
 
         Returns:
             n keys, radii and distances.
@@ -99,23 +99,21 @@ class RadiusEstimator:
             raise ValueError(f"{tuple(pooled.shape)} pooled features for {count} keys; give one row a key")
         if not count:
             return KeyRadii(torch.empty(0, self.dual.dim), torch.empty(0), torch.empty(0, self.variants))
-        slot: dict[int, int] = {}
-        distinct: list[Image.Image] = []
-        names: list[str] = []
+        named: dict[int, str] = {}
         for image, item in zip(images, items, strict=True):
-            if id(image) not in slot:
-                slot[id(image)] = len(distinct)
-                distinct.append(image)
-                names.append(item)
-        rows = [slot[id(image)] for image in images]
-        batch = [] if pooled is not None else list(distinct)
-        offset = len(batch)
-        for image, name in zip(distinct, names, strict=True):
-            batch.extend(self.augmenter(image, item_seed(self.seed, name, turn)) for turn in range(self.variants))
-        features = self.dual.vlm.embed_vision(batch, self.dual.layer, self.dual.pooling, self.image_batch_size)
-        keys = self.dual.combine(features[rows] if pooled is None else pooled, texts)
-        around = [offset + row * self.variants + turn for row in rows for turn in range(self.variants)]
-        variants = self.dual.combine(features[around], self._wordings(texts, items))
+            named.setdefault(id(image), item)
+        drawn = {
+            id(image): [
+                self.augmenter(image, item_seed(self.seed, named[id(image)], turn)) for turn in range(self.variants)
+            ]
+            for image in {id(image): image for image in images}.values()
+        }
+        around = [variant for image in images for variant in drawn[id(image)]]
+        wordings = self._wordings(texts, items)
+        own = count if pooled is None else 0
+        features = self.dual.hidden([*images[:own], *around], [*texts[:own], *wordings], self.image_batch_size)
+        keys = self.dual.combine(features[:own] if pooled is None else pooled, texts)
+        variants = self.dual.combine(features[own:], wordings)
         distances = (variants.view(count, self.variants, -1) - keys[:, None]).norm(dim=2)
         return KeyRadii(keys, torch.quantile(distances, 0.5, dim=1), distances)
 

@@ -54,6 +54,7 @@ class EditorContext:
             augmented pictures, calibration.
         seed: of the run.
         codebook: folder of a saved codebook that the run goes on with.
+        cache: folder of what earlier runs measured.
     """
 
     vlm: VLM
@@ -61,6 +62,7 @@ class EditorContext:
     sample: Sequence[tuple[ImageRef, str]] = ()
     seed: int = 0
     codebook: Path | None = None
+    cache: str | None = None
 
 
 class Editor(ABC):

@@ -178,7 +178,7 @@ class ReasonEdit(Editor):
         if not len(self.codebook):
             return answer_questions(self.vlm, questions, self.asking)
         return answer_questions(
-            self.vlm, questions, self.asking, self._contexts, self.embedding.layer, self.embedding.pooling
+            self.vlm, questions, self.asking, self.contexts, self.embedding.pool_layer, self.embedding.pooling
         )
 
     def undo(self, edit_id: str) -> None:
@@ -195,10 +195,7 @@ class ReasonEdit(Editor):
         """Set what ``gate=calibrated`` accepts from questions that no edit concerns; other gates need none."""
         if self.codebook.retrieving.gate != "calibrated":
             return
-        pictures = {question.image.sha: question.image for question in questions}
-        opened = {sha: picture.open() for sha, picture in pictures.items()}
-        queries = self.embedding.keys([opened[item.image.sha] for item in questions], [item.text for item in questions])
-        self.codebook.calibrate(queries, self.calibration_share)
+        self.codebook.calibrate(self._queries(questions), self.calibration_share)
 
     def checksum(self) -> str:
         """Hash of the codebook."""
@@ -219,9 +216,18 @@ class ReasonEdit(Editor):
         options = {**vars(self.codebook.storing), **vars(self.codebook.retrieving)}
         self.codebook = Codebook.load(folder, expect_fingerprint=self.embedding.fingerprint, **options)
 
-    def _contexts(self, questions: list[Question], pooled: Tensor) -> list[Context]:
-        """Retrieve once a question: whether it is in scope is not asked again while its answer is scored."""
-        queries = self.embedding.combine(pooled, [question.text for question in questions], exact=False)
+    def contexts(self, questions: list[Question], pooled: Tensor) -> list[Context]:
+        """Retrieve once a question: whether it is in scope is not asked again while its answer is scored.
+
+        Args:
+            questions: on any pictures.
+            pooled: (B, dv) the vision block ``embedding.pool_layer`` of their pictures, pooled; not looked at where
+                keys are those of a language layer, which reads picture and question together.
+        """
+        if self.embedding.reads_text:
+            queries = self._queries(questions, exact=False)
+        else:
+            queries = self.embedding.combine(pooled, [question.text for question in questions], exact=False)
         return [
             Context(
                 tuple(found.facts) if found.accepted else (),
@@ -231,6 +237,13 @@ class ReasonEdit(Editor):
             )
             for found in self.codebook.retrieve(queries)
         ]
+
+    def _queries(self, questions: Sequence[Question], exact: bool = True) -> Tensor:
+        """(B, dim) from the pictures themselves, each opened once."""
+        pictures = {question.image.sha: question.image for question in questions}
+        opened = {sha: picture.open() for sha, picture in pictures.items()}
+        images = [opened[item.image.sha] for item in questions]
+        return self.embedding.keys(images, [item.text for item in questions], exact)
 
     def _keys(self, edit: Edit, image: Image.Image, entries: Sequence[Entry]) -> KeyRadii:
         """Keys and radii. Only this edit's pictures share a batch, so its bytes do not depend on other edits."""

@@ -10,7 +10,7 @@ from rv_edit.augment import ImageAugmenter, RadiusEstimator
 from rv_edit.codebook import Codebook
 from rv_edit.editors.option_kinds import check_kinds
 from rv_edit.editors.reasonedit import ReasonEdit
-from rv_edit.embedding import DualEmbedding, KeySpace, TextEncoder, calibrate
+from rv_edit.embedding import MEASURED, DualEmbedding, KeySpace, TextEncoder, calibrate, measured
 from rv_edit.errors import ConfigError
 from rv_edit.evidence import EvidenceSelector
 from rv_edit.vlm import resolve_checkpoint
@@ -39,7 +39,8 @@ def build(
     Args:
         context: model, scoring, pictures of the data set, seed.
         text_encoder: folder, ``package://`` address or hub id of a sentence encoder.
-        key_space: path of the artefact, or ``layer``, ``lam``, ``pooling`` and ``pairs`` to measure one here.
+        key_space: path of the artefact, ``measured`` (the one that ``task=topology`` left for this model), or
+            ``layer``, ``lam``, ``pooling``, ``block`` and ``pairs`` to measure its norms here.
         codebook: options of :class:`Codebook`.
         evidence: options of :class:`EvidenceSelector`.
         augment: ``variants``, ``tile_pool`` and the options of :class:`ImageAugmenter`.
@@ -56,7 +57,7 @@ def build(
     check_kinds("editor.augment", variants, RadiusEstimator)
     encoder = TextEncoder(text_encoder, device=context.vlm.device)
     space, origin = _key_space(context, encoder, key_space)
-    log.info("keys: vision layer %d, %s pooling, λ = %.3g (%s)", space.layer, space.pooling, space.lam, origin)
+    log.info("keys: %s layer %d, %s pooling, λ = %.3g (%s)", space.block, space.layer, space.pooling, space.lam, origin)
     embedding = DualEmbedding(context.vlm, encoder, space)
     tiles = drawing.pop("tile_pool", None) or [picture for picture, _ in context.sample]
     augmenter = ImageAugmenter(tile_pool=tiles, **drawing)
@@ -68,6 +69,9 @@ def build(
 
 def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mapping[str, Any]) -> tuple[KeySpace, str]:
     """The artefact, that of the codebook gone on with, or one measured on the data set's pictures; and which."""
+    if given == MEASURED:
+        space, place = measured(context.cache, context.vlm.name, context.vlm.fingerprint, encoder.fingerprint)
+        return space, str(place)
     if isinstance(given, str):
         return KeySpace.load(resolve_checkpoint(given)), given
     kept = None if context.codebook is None else context.codebook / KEY_SPACE_FILE
@@ -75,18 +79,20 @@ def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mappin
         return KeySpace.load(kept), str(kept)
     if not {"layer", "lam"} <= set(given):
         raise ConfigError(f"model.key_space={dict(given)}; give the path of a key space, or layer, lam, pooling, pairs")
-    check_kinds("model.key_space", given, _measured)
-    measured = _measured(**given)
+    check_kinds("model.key_space", given, _options)
+    options = _options(**given)
     space = calibrate(
         context.vlm,
         encoder,
-        context.sample[: measured.pop("pairs")],
-        **measured,
+        context.sample[: options.pop("pairs")],
+        **options,
         source="pictures and questions of the data set edited",
     )
     return space, "norms measured on the data set edited"
 
 
-def _measured(layer: int = 0, lam: float = 1.0, pooling: str = "mean", pairs: int = 256) -> dict[str, Any]:
+def _options(
+    layer: int = 0, lam: float = 1.0, pooling: str = "mean", block: str = "vision", pairs: int = 256
+) -> dict[str, Any]:
     """What a key space measured here is made of."""
-    return {"layer": layer, "lam": float(lam), "pooling": pooling, "pairs": pairs}
+    return {"layer": layer, "lam": float(lam), "pooling": pooling, "block": block, "pairs": pairs}

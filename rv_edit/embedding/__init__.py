@@ -2,7 +2,19 @@
 
 from rv_edit.embedding.calibrate import calibrate
 from rv_edit.embedding.dual import DualEmbedding
+from rv_edit.embedding.hidden import hidden_states, key_layer
 from rv_edit.embedding.key_space import KeySpace
+from rv_edit.embedding.shelf import MEASURED, measured, shelf
 from rv_edit.embedding.text import TextEncoder
 
-__all__ = ["DualEmbedding", "KeySpace", "TextEncoder", "calibrate"]
+__all__ = [
+    "MEASURED",
+    "DualEmbedding",
+    "KeySpace",
+    "TextEncoder",
+    "calibrate",
+    "hidden_states",
+    "key_layer",
+    "measured",
+    "shelf",
+]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from data_modules.records import ImageRef, RecordError
+from rv_edit.embedding.hidden import hidden_states, key_layer
 from rv_edit.embedding.key_space import KeySpace
 from rv_edit.embedding.text import TextEncoder
 from rv_edit.errors import ConfigError
@@ -25,6 +26,7 @@ def calibrate(
     layer: int,
     lam: float,
     pooling: str = "mean",
+    block: str = "vision",
     batch_size: int = 32,
     source: str = "",
 ) -> KeySpace:
@@ -34,10 +36,11 @@ def calibrate(
         vlm: the model whose keys are calibrated.
         text_encoder: s.
         sample: the pairs, in any order (the means are taken in double precision).
-        layer: vision block ℓ, counted from 0.
+        layer: ℓ, counted from 0.
         lam: λ.
         pooling: ``mean | last``.
-        batch_size: pictures a vision pass.
+        block: ``vision | language``, the part that ℓ belongs to.
+        batch_size: pictures a vision pass, pairs a language pass.
         source: where the sample comes from, for the reader of the artefact.
 
     Returns:
@@ -48,15 +51,16 @@ def calibrate(
     """
     if not sample:
         raise ConfigError("key space: nothing to calibrate on; give at least one picture and text")
-    if not 0 <= layer < vlm.num_vision_layers:
-        raise ConfigError(f"key space: layer={layer}; {vlm.name} has vision blocks 0 … {vlm.num_vision_layers - 1}")
+    ref = key_layer(vlm, block, layer)
     norms: list[torch.Tensor] = []
     for start in range(0, len(sample), batch_size):
         try:
-            images = [reference.open() for reference, _ in sample[start : start + batch_size]]
+            part = sample[start : start + batch_size]
+            images = [reference.open() for reference, _ in part]
         except RecordError as error:
             raise ConfigError(f"key space: calibration sample: {error}") from error
-        norms.append(vlm.embed_vision(images, layer, pooling).detach().to("cpu", torch.float64).norm(dim=1))
+        states = hidden_states(vlm, ref, pooling, images, [text for _, text in part], batch_size)
+        norms.append(states.detach().to("cpu", torch.float64).norm(dim=1))
     text = text_encoder.encode([text for _, text in sample], exact=False).double().norm(dim=1)
     return KeySpace(
         layer=layer,
@@ -64,6 +68,7 @@ def calibrate(
         vision_norm=float(torch.cat(norms).mean()),
         text_norm=float(text.mean()),
         pooling=pooling,
+        block=block,
         model=PurePath(vlm.name).name,
         model_fingerprint=vlm.fingerprint,
         encoder=PurePath(text_encoder.name).name,

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from data_modules.records import RecordError
+from rv_edit.embedding.hidden import hidden_states, key_layer
 from rv_edit.embedding.key_space import KeySpace
 from rv_edit.embedding.text import TextEncoder
-from rv_edit.errors import ConfigError
 
 if TYPE_CHECKING:
     from rv_edit.vlm import VLM
@@ -23,26 +23,23 @@ if TYPE_CHECKING:
 class DualEmbedding:
     """φ(v, t) = [pool(h_ℓ(v)) / μ_h ; λ · s(t) / μ_s], the vision tower's half beside the sentence encoder's.
 
-    The vision half does not see the text, so one vision pass serves every text that is paired with a picture.
+    A vision block does not see the text, so one vision pass serves every text that is paired with a picture. Where the
+    key space names a language layer instead (paper 4.5, Fig. 5a), h_ℓ(v, t) is that of each pair by itself.
 
     Args:
-        vlm: the edited model; its vision block ``key_space.layer`` is read.
+        vlm: the edited model; its block ``key_space.layer`` is read.
         text_encoder: s.
         key_space: ℓ, pooling, λ and the norms.
 
     Raises:
-        ConfigError: the VLM has no such vision block.
+        ConfigError: the VLM has no such block.
 
     Warns:
         UserWarning: the norms were calibrated on other weights or another encoder; λ then means something else.
     """
 
     def __init__(self, vlm: VLM, text_encoder: TextEncoder, key_space: KeySpace) -> None:
-        if key_space.layer >= vlm.num_vision_layers:
-            raise ConfigError(
-                f"key space: layer={key_space.layer}, but {vlm.name} has {vlm.num_vision_layers} vision blocks, "
-                "counted from 0; calibrate a key space for this model"
-            )
+        self.ref = key_layer(vlm, key_space.block, key_space.layer)
         self.vlm = vlm
         self.text_encoder = text_encoder
         self.key_space = key_space
@@ -56,12 +53,22 @@ class DualEmbedding:
     @property
     def dim(self) -> int:
         """Width of a key, dv + ds."""
-        return int(self.vlm.vision_dim) + self.text_encoder.dim
+        return int(self.ref.dim) + self.text_encoder.dim
 
     @property
     def layer(self) -> int:
-        """The vision block ℓ whose pooled output is the vision half."""
+        """The block ℓ whose pooled output is the VLM's half."""
         return self.key_space.layer
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the text reaches that block: then a pass over pictures alone gives no part of a key."""
+        return self.ref.text_dependent
+
+    @property
+    def pool_layer(self) -> int:
+        """The vision block that passes over pictures may pool on the way; where keys need none, any: the first."""
+        return 0 if self.reads_text else self.layer
 
     @property
     def pooling(self) -> str:
@@ -75,6 +82,8 @@ class DualEmbedding:
         Model and encoder are hashes of their weights: these also tell revisions apart, and a copied or renamed
         checkpoint stays the same one.
         """
+        # Named only where it is not the paper's: codebooks of vision blocks were made before there were others.
+        other = {"block": self.key_space.block, "prompt": self._prompt} if self.reads_text else {}
         return {
             "base_model": self.vlm.fingerprint,
             "preprocessing": self.vlm.preprocessing,
@@ -84,13 +93,20 @@ class DualEmbedding:
             "vision_norm": self.key_space.vision_norm,
             "text_norm": self.key_space.text_norm,
             "text_encoder": self.text_encoder.fingerprint,
+            **other,
         }
 
+    @property
+    def _prompt(self) -> str:
+        """How a text is put to a language layer."""
+        return str(self.vlm.format_prompt("{text}"))
+
     def combine(self, pooled_vision: Tensor, texts: Sequence[str], exact: bool = True) -> Tensor:
-        """Join pooled features with texts, row by row; no vision pass.
+        """Join pooled features with texts, row by row; no pass of the VLM.
 
         Args:
-            pooled_vision: (B, dv), block ``layer`` pooled by ``pooling``, not yet scaled.
+            pooled_vision: (B, dv), block ``layer`` pooled by ``pooling``, not yet scaled; of a language layer, as
+                :meth:`hidden` gives it for the same pairs.
             texts: B texts.
             exact: as in :meth:`TextEncoder.encode`: ``True`` for keys, ``False`` is quicker for many queries.
 
@@ -111,12 +127,17 @@ class DualEmbedding:
         space = self.key_space
         return torch.cat([vision / space.vision_norm, text * (space.lam / space.text_norm)], dim=1)
 
-    def keys(self, images: Sequence[Image.Image], texts: Sequence[str]) -> Tensor:
-        """φ of picture–text pairs: one early-exit vision pass over the distinct pictures.
+    def hidden(self, images: Sequence[Image.Image], texts: Sequence[str], batch_size: int = 16) -> Tensor:
+        """(B, dv) of picture–text pairs, as :meth:`combine` takes them; see :func:`hidden_states`."""
+        return hidden_states(self.vlm, self.ref, self.pooling, images, texts, batch_size)
+
+    def keys(self, images: Sequence[Image.Image], texts: Sequence[str], exact: bool = True) -> Tensor:
+        """φ of picture–text pairs: for a vision block, one early-exit pass over the distinct pictures.
 
         Args:
             images: B RGB pictures; one object given several times is encoded once.
             texts: B texts.
+            exact: as in :meth:`combine`.
 
         Returns:
             (B, dv + ds) fp32 on the CPU.
@@ -125,11 +146,4 @@ class DualEmbedding:
             raise ValueError(f"{len(images)} pictures for {len(texts)} texts; give one picture a text")
         if not images:
             return torch.empty(0, self.dim)
-        place: dict[int, int] = {}
-        distinct: list[Image.Image] = []
-        for image in images:
-            if id(image) not in place:
-                place[id(image)] = len(distinct)
-                distinct.append(image)
-        pooled = self.vlm.embed_vision(distinct, self.layer, self.pooling)
-        return self.combine(pooled[[place[id(image)] for image in images]], texts)
+        return self.combine(self.hidden(images, texts), texts, exact)

@@ -16,6 +16,7 @@ from rv_edit.errors import ConfigError
 
 SCHEMA = 1
 POOLINGS = ("mean", "last")
+BLOCKS = ("vision", "language")
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class KeySpace:
     """How a picture and a text become a key: φ = [h_ℓ / μ_h ; λ · s / μ_s] (paper 3.3).
 
     Attributes:
-        layer: vision block ℓ, counted from 0.
+        layer: block ℓ of the part named by ``block``, counted from 0.
         lam: λ, the weight of the text half.
         vision_norm: μ_h, mean norm of the pooled h_ℓ over the calibration sample.
         text_norm: μ_s, mean norm of the sentence embeddings over the same sample.
         pooling: ``mean | last`` over the tokens of the block.
+        block: ``vision``, as in the paper; or ``language``, whose layers read picture and text together (the single
+            layers that the paper's Fig. 5a compares with have λ = 0).
         model: name of the VLM it was calibrated on; ``model_fingerprint`` its hash, empty where unknown.
         encoder: name of the sentence encoder; ``encoder_fingerprint`` its hash, empty where unknown.
         calibration: pairs in the sample, seed, data set, …: whatever tells where the norms come from.
@@ -39,6 +42,7 @@ class KeySpace:
     vision_norm: float
     text_norm: float
     pooling: str = "mean"
+    block: str = "vision"
     model: str = ""
     model_fingerprint: str = ""
     encoder: str = ""
@@ -49,6 +53,8 @@ class KeySpace:
     def __post_init__(self) -> None:
         if isinstance(self.layer, bool) or not isinstance(self.layer, int) or self.layer < 0:
             raise ConfigError(f"key space: layer={self.layer!r}; give the number of a vision block, 0 or higher")
+        if self.block not in BLOCKS:
+            raise ConfigError(f"key space: block={self.block!r}; give one of {', '.join(BLOCKS)}")
         if self.pooling not in POOLINGS:
             raise ConfigError(f"key space: pooling={self.pooling!r}; give one of {', '.join(POOLINGS)}")
         for name, least in (("lam", 0.0), ("vision_norm", math.ulp(0.0)), ("text_norm", math.ulp(0.0))):

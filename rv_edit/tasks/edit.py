@@ -117,6 +117,7 @@ def _editor(cfg: DictConfig, data: DataBundle, vlm: VLM, asking: Asking, options
         sample=sample_pictures(data.records, options.sample, options.seed),
         seed=options.seed,
         codebook=options.codebook,
+        cache=cfg.cache,
     )
     settings = {str(name): value for name, value in cfg.editor.items() if name != "name"}
     editor: Editor = instantiate(settings, context, _convert_="all")

@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from rv_edit.embedding import KeySpace, calibrate
+from rv_edit.embedding import MEASURED, KeySpace, calibrate, shelf
 from rv_edit.embedding.key_space import POOLINGS
 from rv_edit.errors import ConfigError
 from rv_edit.report.files import write_together
@@ -78,6 +78,9 @@ def run(cfg: DictConfig) -> KeySpace:
     if place in (0, len(grid) - 1):
         log.info("λ lies at the end of the grid; a wider task.lam may hold a better one")
     log.info("edit with it: model.key_space=%s", path)
+    if cfg.cache is not None:
+        space.save(shelf(cfg.cache, space.model_fingerprint, space.encoder_fingerprint))
+        log.info("or, until this model is measured again with this cache: model.key_space=%s", MEASURED)
     return space
 
 

@@ -225,3 +225,33 @@ def test_the_layer_is_the_best_vision_block_by_bimodal_modularity() -> None:
     assert choose_layer(refs, mean, "mean") == 1 and choose_layer(refs, mean, "last") == 0
     assert choose_layer(refs[:1], mean, "mean") == 0
     assert float(harmonic_mean(mean[0, 0, 2], mean[0, 1, 2])) == pytest.approx(0.16)
+
+
+def refused(cfg: DictConfig, said: str) -> None:
+    """A run that ends with one line; Hydra wraps what a constructor raises, and the command line unwraps it."""
+    with pytest.raises(Exception, match="model.key_space=measured") as caught:
+        run(cfg)
+    cause = caught.value if isinstance(caught.value, ConfigError) else caught.value.__cause__
+    assert isinstance(cause, ConfigError) and said in str(cause) and "\n" not in str(cause)
+
+
+def test_the_measured_key_space_of_a_model_is_taken_by_name(
+    small: Composed, composed: Composed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = f"cache={tmp_path / 'cache'}"
+    refused(composed(cache, "model.key_space=measured", out="edited"), "run task=topology with the same model")
+    space = run(small(cache))
+    with caplog.at_level(logging.INFO):
+        run(composed(cache, "model.key_space=measured", "dataset.edits=2", out="edited"))
+    assert f"vision layer {space.layer}, mean pooling, λ = {space.lam:.3g} ({tmp_path / 'cache'}" in caplog.text
+    assert KeySpace.load(tmp_path / "edited" / "codebook" / "key_space.json") == space
+    refused(composed("cache=null", "model.key_space=measured", out="none"), "in cache=null")
+
+
+def test_a_run_with_the_keys_of_a_language_layer(
+    composed: Composed, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        result = run(composed("model.key_space={block: language, layer: 1, lam: 0.0, pooling: last, pairs: 4}"))
+    assert "keys: language layer 1, last pooling, λ = 0 (norms measured" in caplog.text
+    assert result.metrics["after"]["acc"]["n"] == 6 and result.accept_rate["acc"] == 1.0
