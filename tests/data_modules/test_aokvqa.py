@@ -71,7 +71,7 @@ def test_bad_records_are_skipped_and_listed(aokvqa: Callable[..., Path], changes
     assert "\n" not in reason
     assert name == changes.get("question_id", "bad") or name == "(no id)"
     assert "2 records kept, 1 skipped" in report.lines()[0]
-    assert said in report.lines()[1]
+    assert any(said in line for line in report.lines()[1:])
 
 
 def test_not_an_object_and_a_damaged_picture(aokvqa: Callable[..., Path]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from data_modules.fvqa import fact_sentence, read_fvqa
+from data_modules.fvqa import read_fvqa
 from data_modules.fvqa_choices import ChoiceRule, OpenQuestion, relation_of
+from data_modules.fvqa_facts import fact_sentence
 from data_modules.qa_record import ReadReport
 from data_modules.records import RecordError
 from data_modules.text import answer_key
