@@ -200,7 +200,7 @@ def test_chains_are_shared_too(vlm: VLM, records: list[QARecord], tmp_path: Path
 
 @forking
 def test_mining_killed_at_random_asks_nothing_kept_again(vlm: VLM, records: list[QARecord], tmp_path: Path) -> None:
-    """Two processes mine, are killed one after the other, and a third ends it: what a file held is never asked again."""
+    """Two processes mine and are killed, twice, and a third ends it: what a file held is never asked again."""
     log = tmp_path / "asked.txt"
     options: dict[str, Any] = {"batch_size": 4, "chunk_size": 2, "cache_dir": tmp_path / "cache"}
 

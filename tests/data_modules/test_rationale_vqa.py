@@ -23,8 +23,8 @@ OPTIONS = ("(A) cow\n(B) cat; dog\n(C) hen\n(D) pig", "cow; cat; dog; hen; pig")
 
 def question(uid: str, path: str, **changes: Any) -> Row:
     return {
-        "uid": uid, "image_path": path, "question": f"What is {uid}?", "answer": "Cow", "rationale": "It moos. It eats.",
-        "choices": OPTIONS[1], "idx_choices": OPTIONS[0],
+        "uid": uid, "image_path": path, "question": f"What is {uid}?", "answer": "Cow",
+        "rationale": "It moos. It eats.", "choices": OPTIONS[1], "idx_choices": OPTIONS[0],
     } | changes  # fmt: skip
 
 

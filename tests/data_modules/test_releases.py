@@ -25,9 +25,9 @@ def aokvqa_row(name: str, image: int) -> dict[str, Any]:
 
 def fvqa_row(name: str, image: str = "a.jpg", **changes: Any) -> dict[str, Any]:
     return {
-        "fact_surface": f"[[{name}]] is a kind of [[animal]]", "ans_source": "image", "answer": name, "question": "What?",
-        "img_file": image, "visual_concept": "obj", "kb_source": "conceptnet", "fact": [f"f/{name}"], "question_id": name,
-        "choices": [name, "none of these"],
+        "fact_surface": f"[[{name}]] is a kind of [[animal]]", "ans_source": "image", "answer": name,
+        "question": "What?", "img_file": image, "visual_concept": "obj", "kb_source": "conceptnet",
+        "fact": [f"f/{name}"], "question_id": name, "choices": [name, "none of these"],
     } | changes  # fmt: skip
 
 
