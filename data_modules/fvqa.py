@@ -7,58 +7,19 @@ A record's reasoning is its one supporting fact. Two extension fields of a recor
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from data_modules.fvqa_choices import ChoiceRule, OpenQuestion, relation_of
+from data_modules.fvqa_facts import TriplesFile, fact_sentence
+from data_modules.published import FVQA_FOLDS, Size, fvqa_command, note_missing
 from data_modules.qa_record import QARecord, ReadReport, clean_sentences, merge_choices
 from data_modules.reading import ImageFolder, collect, first_existing, load_json, text_of, texts_of
 from data_modules.records import RecordError
 from data_modules.text import as_sentence, clean_text
 
-_MARK = re.compile(r"\[\[(.*?)\]\]")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _CONSUMED = {"question_id", "question", "answer", "choices", "visual_link", "rationale"}
-VERBS = {
-    "AtLocation": "can be found at",
-    "CapableOf": "can",
-    "CreatedBy": "is created by",
-    "Desires": "desires",
-    "HasA": "has",
-    "HasProperty": "is",
-    "IsA": "is a kind of",
-    "PartOf": "is part of",
-    "ReceivesAction": "can be",
-    "RelatedTo": "is related to",
-    "UsedFor": "is used for",
-    "transnbhd": "belongs to the category of",
-}
-"""How a bare triple's relation reads; one that is not listed is read out word by word."""
-
-
-def fact_sentence(surface: str) -> str:
-    """A fact as a sentence: marks stripped, a bare triple put into words.
-
-    Raises:
-        RecordError: neither a sentence nor a triple.
-
-    >>> fact_sentence("You are likely to find [[a trumpet]] in [[a jazz club]]")
-    'You are likely to find a trumpet in a jazz club.'
-    >>> fact_sentence("(glove,/r/UsedFor,covering hands)")
-    'Glove is used for covering hands.'
-    """
-    text = clean_text(surface).lstrip("* ")
-    if text.startswith("(") and "[[" not in text:
-        # Some triples name their knowledge base behind the bracket; objects may hold commas of their own.
-        parts = text[1:].rsplit(")", 1)[0].split(",", 2)
-        if len(parts) < 3 or not all(part.strip() for part in parts):
-            raise RecordError(f"fact {surface[:60]!r} is neither a sentence nor a triple")
-        subject, relation, value = (part.strip() for part in parts)
-        name = relation.rsplit("/", 1)[-1]
-        return as_sentence(f"{subject} {VERBS.get(name) or _CAMEL.sub(' ', name).lower()} {value}")
-    return as_sentence(_MARK.sub(r"\1", text))
 
 
 def read_fvqa(
@@ -75,7 +36,8 @@ def read_fvqa(
 
     Args:
         root: the release's folder, with ``new_dataset_release/`` and ``Name_Lists/`` (or their parent, where
-            it is named ``fvqa``).
+            it is named ``fvqa``). The file of triples may have any name that speaks of triples; it is read only where
+            a question does not state its fact.
         subset: ``all`` (the paper's pool), or ``train`` / ``test`` of a fold, told by picture.
         fold: which of the five ``Name_Lists``; of no meaning for ``all``.
         distractors: wrong choices derived for a record without a field ``choices``.
@@ -93,24 +55,35 @@ def read_fvqa(
     path = first_existing(
         [base / "new_dataset_release" / name, base / name, base / "fvqa" / "new_dataset_release" / name],
         "FVQA questions",
+        fvqa_command(base),
     )
-    folder = first_existing([path.parent / "images", path.parent / "Images"], "FVQA pictures")
+    beside = [path.parent, path.parent.parent]
+    folders = [place / name for place in beside for name in ("images", "Images")]
+    folder = first_existing(folders, "FVQA pictures", fvqa_command(base))
     wanted = None if subset == "all" else _names(path, base, subset, fold)
     repeated: list[tuple[str, Any]] = []
     table = load_json(path, repeated)
     if not isinstance(table, dict):
         raise RecordError(f"{path}: a JSON object is expected, found {type(table).__name__}")
     pictures = ImageFolder(folder, check_images)
+    triples = TriplesFile(path.parent)
+    seen: set[str] = set()
     known = [_open_question(key, raw) for key, raw in table.items() if isinstance(raw, dict)]
     rule = ChoiceRule((question for question in known if question is not None), distractors, choice_seed)
 
     def items() -> Iterator[tuple[str, Any]]:
         for key, raw in [*table.items(), *((key, raw) for key, raw in repeated if key in table)]:
-            if wanted is None or not isinstance(raw, dict) or str(raw.get("img_file")) in wanted:
+            known = isinstance(raw, dict)
+            if wanted is None or not known or str(raw.get("img_file")) in wanted:
+                if known:
+                    seen.add(str(raw.get("img_file")))
                 yield key, raw
 
     def parse(record_id: str, raw: dict[str, Any]) -> QARecord:
         question, answer = clean_text(text_of(raw, "question")), text_of(raw, "answer")
+        if not raw.get("fact_surface"):
+            raw = {**raw, "fact_surface": _surface(raw, triples)}
+            report.counts["facts_from_triples"] += 1
         fact = fact_sentence(text_of(raw, "fact_surface"))
         image = pictures.find(text_of(raw, "img_file"))
         listed, widened = texts_of(raw, "choices"), False
@@ -132,7 +105,31 @@ def read_fvqa(
         extras = {key: value for key, value in raw.items() if key not in _CONSUMED}
         return QARecord(record_id, image, question, choices, answer, reasoning, extras)
 
-    return collect(report.source, items(), parse, report)
+    try:
+        return collect(report.source, items(), parse, report)
+    finally:
+        report.pictures = len(seen)
+        note_missing(report, f"pictures of {folder}", len(pictures.missing), fvqa_command(base))
+
+
+def fold_size(subset: str, fold: int, listed: int) -> Size | None:
+    """The published size of a part of a fold, ``None`` for what is none; only the pictures of folds are known."""
+    sizes = FVQA_FOLDS.get(subset, ())
+    return Size(listed, sizes[fold]) if 0 <= fold < len(sizes) else None
+
+
+def _surface(raw: dict[str, Any], triples: TriplesFile) -> str:
+    """The fact of a question that does not state it, by the id that it names.
+
+    Raises:
+        RecordError: no triples file has it.
+    """
+    for fact in texts_of(raw, "fact"):
+        surface = triples.surface(fact)
+        if surface is not None:
+            return surface
+    where = "there is no file of triples" if triples.path is None else f"{triples.path.name} does not have it"
+    raise RecordError(f"field 'fact_surface' is missing, and {where}")
 
 
 def _open_question(record_id: str, raw: dict[str, Any]) -> OpenQuestion | None:
@@ -151,7 +148,11 @@ def _names(path: Path, base: Path, subset: str, fold: int) -> set[str]:
         raise RecordError(f"subset '{subset}': FVQA has all, train, test")
     file = f"{subset}_list_{fold}.txt"
     folders = [base / "Name_Lists", path.parent.parent / "Name_Lists", path.parent / "Name_Lists"]
-    names = first_existing([folder / file for folder in folders], f"FVQA name list {file}")
+    if not 0 <= fold < len(FVQA_FOLDS[subset]):
+        raise RecordError(f"fold {fold}: FVQA has folds 0 to {len(FVQA_FOLDS[subset]) - 1}")
+    names = first_existing(
+        [folder / file for folder in folders], f"FVQA name list {file} (subset=all needs none)", fvqa_command(base)
+    )
     try:
         lines = names.read_text(encoding="utf-8").splitlines()
     except OSError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from data_modules.records import Edit, ImageRef, Question, RecordError
+from data_modules.records import Box, Edit, ImageRef, Question, RecordError
 from data_modules.text import clean_text
 
 
@@ -16,7 +16,8 @@ class QARecord:
     """A question with choices, its true answer and the human reasoning that leads to it.
 
     ``choices`` are distinct and at least two, ``answer`` is one of them, ``reasoning`` holds one sentence an
-    item. ``extras`` are the source's other fields, for those who build suites.
+    item. ``extras`` are the source's other fields, for those who build suites. ``evidence`` maps a fact's index to
+    the crops that its author drew for it; a fact without any gets crops found.
     """
 
     id: str
@@ -26,6 +27,7 @@ class QARecord:
     answer: str
     reasoning: tuple[str, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    evidence: Mapping[int, tuple[Box, ...]] = field(default_factory=dict)
 
     @property
     def target(self) -> int:
@@ -34,7 +36,7 @@ class QARecord:
 
     def as_edit(self) -> Edit:
         """What a person would state about a wrong answer here (paper 3.1)."""
-        return Edit(self.id, self.image, self.question, self.choices, self.answer, self.reasoning)
+        return Edit(self.id, self.image, self.question, self.choices, self.answer, self.reasoning, self.evidence)
 
     def as_question(self, suite: str = "loc", edit_id: str | None = None) -> Question:
         """The record as a question of ``suite``."""
@@ -45,13 +47,20 @@ class QARecord:
 class ReadReport:
     """What became of a source's records: kept, skipped with the reason, and how often a rule applied.
 
-    ``counts`` name the rules: ``merged_choices``, ``duplicate_reasoning``, ``derived_choices``, ….
+    ``counts`` name the rules: ``merged_choices``, ``duplicate_reasoning``, ``derived_choices``, …. ``listed`` is how
+    many questions the files hold, on how many different ``pictures``. ``notes`` are lines on the source as a whole:
+    what it should hold, what is missing and how to get it; ``whole`` tells whether it holds what was published
+    (``None``: not known how much that is).
     """
 
     source: str = ""
     kept: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    listed: int = 0
+    pictures: int = 0
+    notes: list[str] = field(default_factory=list)
+    whole: bool | None = None
 
     def summary(self) -> str:
         """One line: how many records were kept and skipped, and the rules that applied."""
@@ -59,10 +68,11 @@ class ReadReport:
         return f"{self.source}: {self.kept} records kept, {len(self.skipped)} skipped{rules}"
 
     def lines(self, limit: int = 10) -> list[str]:
-        """The summary, then a line for each of the first ``limit`` skipped records."""
+        """The summary, the notes, then a line for each of the first ``limit`` skipped records."""
         listed = [f"  skipped {clean_text(record)}: {reason}" for record, reason in self.skipped[:limit]]
         more = len(self.skipped) - len(listed)
-        return [self.summary(), *listed, *([f"  … and {more} more"] if more > 0 else [])]
+        notes = [f"  {note}" for note in self.notes]
+        return [self.summary(), *notes, *listed, *([f"  … and {more} more"] if more > 0 else [])]
 
 
 def merge_choices(choices: Sequence[str], answer: str) -> tuple[tuple[str, ...], str, int]:

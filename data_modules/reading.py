@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,40 +33,64 @@ def load_json(path: Path, repeated: list[tuple[str, Any]] | None = None) -> Any:
         return table
 
     try:
-        return json.loads(path.read_bytes(), object_pairs_hook=first_wins)
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise RecordError(f"{path}: no such file; point dataset.root at the folder that holds it") from error
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return json.loads(data, object_pairs_hook=first_wins)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path}: not valid JSON ({str(error)[:80]}); fetch the file again") from error
+        what = instead_of_data(data) or f"not valid JSON ({str(error)[:80]})"
+        raise RecordError(f"{path}: {what}; fetch the file again") from error
 
 
-def first_existing(candidates: Sequence[Path], what: str) -> Path:
+def instead_of_data(data: bytes) -> str | None:
+    """What a failed download left in place of a data file, where that can be told by its first bytes."""
+    start = data[:256].lstrip().lower()
+    if not start:
+        return "an empty file"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file it points to"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, not the file"
+    return None
+
+
+def first_existing(candidates: Sequence[Path], what: str, command: str | None = None) -> Path:
     """The first of ``candidates`` that exists.
 
     Raises:
-        RecordError: none does; the line names all that were tried.
+        RecordError: none does; the line names all that were tried, and the ``command`` that gets it.
     """
     for path in candidates:
         if path.exists():
             return path
     tried = ", ".join(str(path) for path in candidates)
-    raise RecordError(f"{what} not found (looked for {tried}); point dataset.root at the data set's folder")
+    get = "" if command is None else f", or get it: {command}"
+    raise RecordError(f"{what} not found (looked for {tried}); point dataset.root at the data set's folder{get}")
 
 
 class ImageFolder:
     """Pictures by file name, each hashed once however many records ask for it.
 
+    A name that is not there as it is written is looked for in another case: copies of a data set differ in ``.JPEG``
+    and ``.jpeg``.
+
     Args:
         folder: where the pictures lie.
         check: also decode each picture once, so that a damaged one is found now and not when it is used.
+
+    Attributes:
+        missing: names asked for that have no file.
     """
 
     def __init__(self, folder: Path, check: bool = False) -> None:
         self.folder = folder
         self.check = check
+        self.missing: set[str] = set()
         self._known: dict[str, ImageRef | RecordError] = {}
+        self._spelling: dict[str, str] | None = None
 
     def find(self, name: str, suffixes: Sequence[str] = ("",)) -> ImageRef:
         """The picture ``name``, with the first of ``suffixes`` that exists.
@@ -94,11 +119,26 @@ class ImageFolder:
                 reason = error.strerror or str(error)
                 raise RecordError(f"picture {str(path)[:200]} cannot be read ({reason})") from error
             if there:
-                ref = ImageRef.from_path(path)
-                if self.check:
-                    ref.open()
-                return ref
+                return self._read(path)
+        spelt = next((found for suffix in suffixes if (found := self._other_case(name + suffix))), None)
+        if spelt is not None:
+            return self._read(self.folder / spelt)
+        self.missing.add(name)
         raise RecordError(f"picture {self.folder / name} is missing")
+
+    def _read(self, path: Path) -> ImageRef:
+        ref = ImageRef.from_path(path)
+        if self.check:
+            ref.open()
+        return ref
+
+    def _other_case(self, name: str) -> str | None:
+        if self._spelling is None:
+            try:
+                self._spelling = {found.casefold(): found for found in sorted(os.listdir(self.folder))}
+            except OSError:
+                self._spelling = {}
+        return self._spelling.get(name.casefold())
 
 
 def collect(
@@ -109,6 +149,8 @@ def collect(
 ) -> list[QARecord]:
     """Parse ``(id, raw record)`` items; bad ones and repeated ids are skipped and listed in ``report``.
 
+    A record that could not even be taken from its file comes as the :class:`RecordError` that says why.
+
     Raises:
         RecordError: not a single record is left.
     """
@@ -117,11 +159,14 @@ def collect(
     seen: set[str] = set()
     already = len(report.skipped)
     for record_id, raw in items:
+        report.listed += 1
         try:
             if not record_id:
                 raise RecordError("no question id")
             if any("\ud800" <= char <= "\udfff" for char in record_id):
                 raise RecordError("its id is broken Unicode, which no file can hold; give it another one")
+            if isinstance(raw, RecordError):
+                raise raw
             if record_id in seen:
                 raise RecordError("duplicate id; the first record with it is kept")
             if not isinstance(raw, dict):

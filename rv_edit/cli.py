@@ -16,6 +16,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rv_edit.errors import is_bad_input
+
 BAD_INPUT = 2
 """Exit status after a mistake that the user can correct; 1 stays for faults of the program."""
 
@@ -29,10 +31,10 @@ def conf_dir() -> Path:
 
 def one_line(error: BaseException) -> str | None:
     """The message of a mistake the user can correct, on one line; ``None`` for a fault of the program."""
-    if _is_ours(error):
+    if is_bad_input(error):
         return _joined(str(error))
     cause = error.__cause__
-    if cause is not None and (_is_ours(cause) or isinstance(cause, OSError)):
+    if cause is not None and (is_bad_input(cause) or isinstance(cause, OSError)):
         return one_line(cause)
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         text = _joined(str(error))
@@ -44,11 +46,6 @@ def one_line(error: BaseException) -> str | None:
     if "torchvision::nms" in str(error):
         return "torchvision does not match torch; uninstall torchvision, or install both from one index"
     return None
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether one of our packages defines this kind of bad input."""
-    return isinstance(error, ValueError) and type(error).__module__.split(".")[0] in ("rv_edit", "data_modules")
 
 
 def _joined(text: str) -> str:

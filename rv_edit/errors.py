@@ -9,3 +9,8 @@ class ConfigError(ValueError):
     It stops a run before any work; bad records of a data set are another matter
     (:class:`data_modules.records.RecordError`: skipped, counted, listed).
     """
+
+
+def is_bad_input(error: BaseException) -> bool:
+    """Whether one of our packages defines this kind of error: its message is one line for the user."""
+    return isinstance(error, ValueError) and type(error).__module__.split(".")[0] in ("rv_edit", "data_modules")

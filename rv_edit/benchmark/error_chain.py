@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from data_modules.records import Edit
 from rv_edit.benchmark.asking import ask_each, decoded_batches, model_context
 from rv_edit.benchmark.cache import ChunkCache, Row, digest
+from rv_edit.benchmark.sharing import share
 from rv_edit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,51 +90,78 @@ def error_chains(
         raise ConfigError(f"error_chain.statement={statement!r}: it must contain {{statement}}")
     context = {"kind": "chains", **model_context(vlm)}
     cache = ChunkCache(None if cache_dir is None else Path(cache_dir) / "chains", context)
-    chains: list[Chain] = []
-    for start in range(0, len(edits), chunk_size):
-        chunk = edits[start : start + chunk_size]
-        subsets = [tuple(islice(ordered_subsets(len(edit.reasoning)), max_subsets)) for edit in chunk]
-        texts = [
-            [statement.replace("{statement}", " ".join(edit.reasoning[index] for index in subset)) for subset in own]
-            for edit, own in zip(chunk, subsets, strict=True)
+    parts = [
+        _part(vlm, edits[start : start + chunk_size], statement, max_subsets)
+        for start in range(0, len(edits), chunk_size)
+    ]
+    shared = share(
+        range(len(parts)),
+        find=lambda place: parts[place].fitting(cache.get(parts[place].items)),
+        make=lambda place: _asked(vlm, parts[place], cache, batch_size),
+        place=lambda place: cache.path(parts[place].items),
+    )
+    found: dict[int, list[Chain]] = {}
+    for place, rows in shared:
+        part = parts[place]
+        found[place] = [
+            _chain(edit, own, row, threshold) for edit, own, row in zip(part.edits, part.subsets, rows, strict=True)
         ]
-        rows = _rows(vlm, chunk, texts, cache, batch_size)
-        chains += [_chain(edit, own, row, threshold) for edit, own, row in zip(chunk, subsets, rows, strict=True)]
         if progress is not None:
-            progress(len(chains), len(edits))
-    return chains
+            progress(sum(map(len, found.values())), len(edits))
+    return [chain for place in range(len(parts)) for chain in found[place]]
 
 
-def _rows(
-    vlm: VLM, edits: Sequence[Edit], texts: Sequence[Sequence[str]], cache: ChunkCache, batch_size: int
-) -> list[Row]:
-    """For each edit ``{"p_no": [… one a statement]}``, or ``{"unusable": reason}``."""
-    prompts = [[vlm.format_prompt(text) for text in own] for own in texts]
+@dataclass(frozen=True)
+class _Part:
+    """Edits asked and kept together: their subsets, the statements as they are put, and what tells them from others."""
+
+    edits: Sequence[Edit]
+    subsets: list[tuple[tuple[int, ...], ...]]
+    prompts: list[list[Prompt]]
+    items: list[str]
+
+    def fitting(self, rows: list[Row] | None) -> list[Row] | None:
+        """Rows that were kept, where they fit."""
+        return rows if rows is not None and all(map(_fits, rows, self.prompts)) else None
+
+
+def _part(vlm: VLM, edits: Sequence[Edit], statement: str, max_subsets: int) -> _Part:
+    subsets = [tuple(islice(ordered_subsets(len(edit.reasoning)), max_subsets)) for edit in edits]
+    prompts = [
+        [
+            vlm.format_prompt(statement.replace("{statement}", " ".join(edit.reasoning[index] for index in subset)))
+            for subset in own
+        ]
+        for edit, own in zip(edits, subsets, strict=True)
+    ]
     items = [digest(edit.image.sha, [str(prompt) for prompt in own]) for edit, own in zip(edits, prompts, strict=True)]
-    kept = cache.get(items)
-    if kept is not None and all(map(_fits, kept, texts)):
-        return kept
+    return _Part(edits, subsets, prompts, items)
+
+
+def _asked(vlm: VLM, part: _Part, cache: ChunkCache, batch_size: int) -> list[Row]:
+    """For each edit ``{"p_no": [… one a statement]}``, or ``{"unusable": reason}``; kept in the cache."""
+    edits, prompts = part.edits, part.prompts
     rows: dict[int, Row] = {}
     for places, images, row_of in decoded_batches([edit.image for edit in edits], batch_size, rows):
         features = vlm.encode_images(images)
         asked = [(row, place, prompt) for place, row in zip(places, row_of, strict=True) for prompt in prompts[place]]
 
         def ask(
-            part: Sequence[int], features: ImageFeatures = features, asked: Sequence[tuple[int, int, Prompt]] = asked
+            batch: Sequence[int], features: ImageFeatures = features, asked: Sequence[tuple[int, int, Prompt]] = asked
         ) -> list[Row]:
             logp = vlm.yes_no(
-                features.pick([asked[at][0] for at in part]), [asked[at][2] for at in part], batch_size=batch_size
+                features.pick([asked[at][0] for at in batch]), [asked[at][2] for at in batch], batch_size=batch_size
             )
             return [{"p_no": value} for value in logp.float().softmax(dim=-1)[:, 1].tolist()]
 
         for place in places:
             rows[place] = {"p_no": []}
         for start in range(0, len(asked), batch_size):
-            part = list(range(start, min(start + batch_size, len(asked))))
-            for at, answer in zip(part, ask_each(ask, part), strict=True):
+            batch = list(range(start, min(start + batch_size, len(asked))))
+            for at, answer in zip(batch, ask_each(ask, batch), strict=True):
                 rows[asked[at][1]]["p_no"].append(answer.get("p_no", math.nan))
     made = [rows[place] for place in range(len(edits))]
-    cache.put(items, made)
+    cache.put(part.items, made)
     return made
 
 
@@ -146,7 +174,7 @@ def _chain(edit: Edit, subsets: tuple[tuple[int, ...], ...], row: Row, threshold
     return Chain(edit.id, tuple(sorted(denied)), subsets, p_no, truncated)
 
 
-def _fits(row: Row, texts: Sequence[str]) -> bool:
+def _fits(row: Row, texts: Sequence[object]) -> bool:
     """Whether a row fits its statements: a reason, or a probability each."""
     p_no = row.get("p_no")
     return isinstance(row.get("unusable"), str) or (isinstance(p_no, list) and len(p_no) == len(texts))

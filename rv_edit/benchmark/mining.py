@@ -2,7 +2,9 @@
 
 A record's prediction is the choice with the highest score given picture and question alone; the options are not
 in the prompt. Records are visited in chunks of whole pictures, in an order that depends on the data and a seed,
-so that stopping early takes an unbiased sample; every chunk is cached on disk by itself.
+so that stopping early takes an unbiased sample; every chunk is cached on disk by itself. Processes that mine the same
+with the same cache share the chunks among them (:mod:`rv_edit.benchmark.sharing`); what each of them returns does not
+depend on how many there are.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from data_modules.qa_record import QARecord
 from data_modules.records import Question, RecordError
 from rv_edit.benchmark.asking import ask_each, decoded_batches, model_context
 from rv_edit.benchmark.cache import ChunkCache, Row, digest
+from rv_edit.benchmark.sharing import share
 from rv_edit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,26 +113,48 @@ def mine(
     correct: list[str] = []
     scored: dict[str, Scored] = {}
     skipped: list[tuple[str, str]] = []
-    chunks = _chunks(order, chunk_size)
-    asked = 0
-    complete = True
-    for index in np.random.default_rng(seed).permutation(len(chunks)):
-        if _enough(len(errors), limit_errors) and _enough(len(correct), limit_correct):
-            complete = (limit_errors, limit_correct) == (None, None)
-            if not complete:
-                break
-        for question, result in zip(chunks[index], scorer.score(chunks[index]), strict=True):
-            if isinstance(result, str):
-                skipped.append((question.id, result))
-                continue
-            scored[question.id] = result
-            (correct if result.prediction == targets[question.id] else errors).append(question.id)
-        asked += len(chunks[index])
-        if progress is not None:
-            progress(asked, len(order), len(errors), len(correct))
+    dealt = _chunks(order, chunk_size)
+    chunks = [scorer.chunk(dealt[index]) for index in np.random.default_rng(seed).permutation(len(dealt))]
+    found: dict[int, list[Scored | str]] = {}
+    asked = place = 0
+    # Others may finish chunks out of turn: they count once all before them are there, as if one process had made all.
+    enough = _enough(0, limit_errors) and _enough(0, limit_correct)
+    bounded = (limit_errors, limit_correct) != (None, None)
+    results = scorer.score(chunks)
+    while not (bounded and enough) and place < len(chunks):
+        index, rows = next(results)
+        found[index] = rows
+        while place in found and not (bounded and enough):
+            for question, result in zip(chunks[place].questions, found.pop(place), strict=True):
+                if isinstance(result, str):
+                    skipped.append((question.id, result))
+                    continue
+                scored[question.id] = result
+                (correct if result.prediction == targets[question.id] else errors).append(question.id)
+            asked += len(chunks[place].questions)
+            place += 1
+            enough = _enough(len(errors), limit_errors) and _enough(len(correct), limit_correct)
+            if progress is not None:
+                progress(asked, len(order), len(errors), len(correct))
+    complete = place == len(chunks)
     if skipped:
         _log.warning("mining skipped %d records, the first: %s: %s", len(skipped), *skipped[0])
     return Mined(tuple(errors), tuple(correct), scored, tuple(skipped), complete, scorer.cache.hits)
+
+
+def left_to_mine(
+    vlm: VLM,
+    records: Sequence[QARecord],
+    *,
+    normalize: str = "sum",
+    cache_dir: str | Path | None = None,
+    chunk_size: int = 256,
+) -> int:
+    """Chunks of these records that no cache holds: how many processes could be of use."""
+    scorer = _Scorer(vlm, normalize, 1, cache_dir)
+    chunks = [scorer.chunk(chunk) for chunk in _chunks([record.as_question() for record in records], chunk_size)]
+    paths = [scorer.cache.path(chunk.items) for chunk in chunks]
+    return sum(path is None or not path.is_file() for path in paths)
 
 
 def score_questions(
@@ -147,13 +172,23 @@ def score_questions(
         RecordError: a picture cannot be decoded, or a question is too long for the model.
     """
     scorer = _Scorer(vlm, normalize, batch_size, cache_dir)
+    chunks = [scorer.chunk(chunk) for chunk in _chunks(questions, chunk_size)]
     results: dict[tuple[str, str], Scored] = {}
-    for chunk in _chunks(questions, chunk_size):
-        for question, result in zip(chunk, scorer.score(chunk), strict=True):
+    for index, rows in scorer.score(chunks):
+        for question, result in zip(chunks[index].questions, rows, strict=True):
             if isinstance(result, str):
                 raise RecordError(f"question {question.id}: {result}")
             results[question.suite, question.id] = result
     return [results[question.suite, question.id] for question in questions]
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Questions scored and kept together, as they are put, and what tells them from others."""
+
+    questions: Sequence[Question]
+    prompts: list[Any]
+    items: list[str]
 
 
 class _Scorer:
@@ -166,22 +201,44 @@ class _Scorer:
         context = {"kind": "scores", "normalize": normalize, **model_context(vlm)}
         self.cache = ChunkCache(None if cache_dir is None else Path(cache_dir) / "scores", context)
 
-    def score(self, questions: Sequence[Question]) -> list[Scored | str]:
-        """Scores in the order of ``questions``; a text says why a question could not be put."""
+    def chunk(self, questions: Sequence[Question]) -> _Chunk:
+        """Questions as they are put."""
         prompts = [self.vlm.format_prompt(question.text) for question in questions]
         # The prompt as put, not the question: another prompt style makes another key. No ids: they change nothing.
         items = [
             digest(question.image.sha, str(prompt), list(question.choices))
             for question, prompt in zip(questions, prompts, strict=True)
         ]
-        rows = self.cache.get(items)
-        if rows is None or not all(map(_fits, rows, questions)):
-            rows = self._ask(questions, prompts)
-            self.cache.put(items, rows)
-        return [
-            row["unusable"] if "unusable" in row else Scored(question.id, tuple(row["scores"]))
-            for question, row in zip(questions, rows, strict=True)
-        ]
+        return _Chunk(questions, prompts, items)
+
+    def score(self, chunks: Sequence[_Chunk]) -> Iterator[tuple[int, list[Scored | str]]]:
+        """Scores of each chunk, by its place; a text says why a question could not be put.
+
+        In the order of ``chunks``, unless other processes are making some of them.
+        """
+        shared = share(
+            range(len(chunks)),
+            find=lambda place: self._find(chunks[place]),
+            make=lambda place: self._make(chunks[place]),
+            place=lambda place: self.cache.path(chunks[place].items),
+        )
+        for place, rows in shared:
+            yield (
+                place,
+                [
+                    row["unusable"] if "unusable" in row else Scored(question.id, tuple(row["scores"]))
+                    for question, row in zip(chunks[place].questions, rows, strict=True)
+                ],
+            )
+
+    def _find(self, chunk: _Chunk) -> list[Row] | None:
+        rows = self.cache.get(chunk.items)
+        return rows if rows is not None and all(map(_fits, rows, chunk.questions)) else None
+
+    def _make(self, chunk: _Chunk) -> list[Row]:
+        rows = self._ask(chunk.questions, chunk.prompts)
+        self.cache.put(chunk.items, rows)
+        return rows
 
     def _ask(self, questions: Sequence[Question], prompts: Sequence[Any]) -> list[Row]:
         rows: dict[int, Row] = {}

@@ -21,6 +21,7 @@ from rv_edit.editors.strategy import leave
 from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
 from rv_edit.tasks.checks import EditOptions, check_options
+from rv_edit.tasks.mining import further_devices, mining_helpers
 from rv_edit.tasks.preparing import Plan, Scoring, prepare, sample_pictures
 from rv_edit.tasks.saving import saved_receipts, saved_together
 
@@ -71,7 +72,8 @@ def run(cfg: DictConfig) -> RunResult | None:
             options.statement,
             options.denied,
         )
-        plan = prepare(data, vlm, editor, options, scoring)
+        with mining_helpers(cfg, vlm, data.records, scoring, further_devices(trainer)):
+            plan = prepare(data, vlm, editor, options, scoring)
         editor.calibrate(plan.unrelated[: options.calibration])
     if logger is not None:
         trainer.logger = logger

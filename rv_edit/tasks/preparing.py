@@ -15,9 +15,10 @@ from data_modules.bundle import DataBundle
 from data_modules.qa_record import QARecord
 from data_modules.records import SUITES, Edit, ImageRef, Question, RecordError
 from data_modules.suites import SuiteReport, build_suites
-from rv_edit.benchmark import Mined, draw_locality, error_chains, mine, score_questions
+from rv_edit.benchmark import Mined, draw_locality, error_chains, score_questions
 from rv_edit.errors import ConfigError
 from rv_edit.tasks.checks import EditOptions
+from rv_edit.tasks.mining import mine_pool
 
 if TYPE_CHECKING:
     from rv_edit.editors.base import Editor
@@ -105,17 +106,7 @@ def prepare(data: DataBundle, vlm: VLM, editor: Editor, options: EditOptions, sc
     """
     records = {record.id: record for record in data.records}
     with _bar("Mining", len(records)) as bar:
-        mined = mine(
-            vlm,
-            data.records,
-            normalize=scoring.normalize,
-            cache_dir=scoring.cache,
-            batch_size=scoring.batch_size,
-            limit_errors=scoring.limit,
-            limit_correct=scoring.limit,
-            seed=scoring.seed,
-            progress=lambda asked, total, errors, right: _advance(bar, asked, errors=errors),
-        )
+        mined = mine_pool(vlm, data.records, scoring, lambda asked, _, errors, __: _advance(bar, asked, errors=errors))
     errors, correct, ties = _clear(mined, scoring.rounding)
     asked = len(mined.errors) + len(mined.correct)
     log.info("%d of %d answers are wrong (%.1f %%)", len(mined.errors), asked, 100 * mined.error_rate)

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rv_edit.errors import ConfigError
+from rv_edit.errors import ConfigError, is_bad_input
 from rv_edit.tasks.topology_options import TopologyOptions
 
 
@@ -49,5 +49,5 @@ def _work(plain: Any, options: TopologyOptions, device: str, rank: int, world: i
         study = Study(OmegaConf.create(plain), options, device)
         study.layers(range(rank, options.networks, world))
     except Exception as error:  # noqa: BLE001  to be raised in the process that a user sees
-        ours = isinstance(error, ValueError) and type(error).__module__.split(".")[0] in ("rv_edit", "data_modules")
+        ours = is_bad_input(error)
         failures.put((ours, str(error) if ours else traceback.format_exc()))

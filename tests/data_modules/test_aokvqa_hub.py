@@ -1,0 +1,196 @@
+"""A-OKVQA as the hub has it: its features, its split names, pictures taken out once, and what can go wrong."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Features, Value
+
+from data_modules import extracted
+from data_modules.aokvqa_hub import direct_answers, read_aokvqa_hub
+from data_modules.hub_tables import HubTable
+from data_modules.qa_record import ReadReport
+from data_modules.records import RecordError
+from data_modules.sources import load_aokvqa_hub
+from tests.data_modules.hub_files import Row, as_arrow, as_parquet, jpeg, row, table, unanswered
+
+Layout = Callable[..., Path]
+
+
+@pytest.fixture
+def no_library(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, the hub's library cannot be imported."""
+    real = builtins.__import__
+
+    def importing(name: str, *args: Any, **options: Any) -> Any:
+        if name.split(".")[0] == "datasets":
+            raise AssertionError("the hub's library is used")
+        return real(name, *args, **options)
+
+    return lambda: monkeypatch.setattr(builtins, "__import__", importing)
+
+
+@pytest.mark.parametrize("layout", [as_parquet, as_arrow])
+def test_both_layouts_field_by_field(layout: Layout, tmp_path: Path) -> None:
+    root = layout(tmp_path / "copy", train=[row("t", 3)], validation=[row("v", 4), row("w", 4)], test=[unanswered("x")])
+    report = ReadReport()
+    records = read_aokvqa_hub(str(root), "train+val", cache=tmp_path / "cache", check_images=True, report=report)
+    assert [record.id for record in records] == ["t", "v", "w"]
+    first = records[0]
+    assert (first.question, first.choices, first.answer) == ("What is it?", ("cat", "dog", "cow", "hen"), "cow")
+    assert first.reasoning == ("It moos.", "It has horns.")
+    assert first.extras["direct_answers"] == ["cow", 'the "cow"', "cow's"]
+    assert first.extras["split"] == "train"
+    assert "image" not in first.extras
+    assert Path(str(first.image.path)).read_bytes() == jpeg(3)
+    assert records[1].image == records[2].image
+    assert (report.listed, report.pictures, report.kept) == (3, 2, 3)
+    with pytest.raises(RecordError, match="none of 1 records can be used; the first: x: answer not among"):
+        read_aokvqa_hub(str(root), "test", cache=tmp_path / "cache")
+
+
+def test_taken_out_once_and_then_without_the_library(tmp_path: Path, no_library: Callable[[], None]) -> None:
+    root = as_parquet(tmp_path / "copy", validation=[row("v", 4), row("w", 5)])
+    first = read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+    no_library()
+    assert read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache") == first
+    (root / "data").joinpath("another.parquet").write_bytes(b"")  # another copy is not taken for this one
+    with pytest.raises(RecordError, match="library is used"):
+        read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+
+
+def test_interrupted_at_any_row_it_goes_on_behind_the_last_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extracted, "PART", 3)
+    root = as_parquet(tmp_path / "copy", validation=[row(f"q{place}", place) for place in range(10)])
+    whole = [record.id for record in read_aokvqa_hub(str(root), "val", cache=tmp_path / "whole")]
+    given: list[str] = []
+    real = HubTable.rows
+    for stop in (1, 4, 8, 99):
+
+        def rows(self: HubTable, start: int = 0, stop: int = stop) -> Any:
+            for place, found in enumerate(real(self, start), start):
+                if place == stop:
+                    raise KeyboardInterrupt
+                given.append(found["question_id"])
+                yield found
+
+        monkeypatch.setattr(HubTable, "rows", rows)
+        if stop == 99:
+            records = read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+    assert [record.id for record in records] == whole
+    # 1: nothing kept; 4: q0-q2 kept; 8: q3-q5 too; then the rest.
+    assert given == ["q0", "q0", "q1", "q2", "q3", "q3", "q4", "q5", "q6", "q7", "q6", "q7", "q8", "q9"]
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_full_disk_costs_one_line_and_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extracted, "PART", 2)
+    root = as_parquet(tmp_path / "copy", validation=[row(f"q{place}", place) for place in range(6)])
+    real, room = Path.write_bytes, [5]
+
+    def write(self: Path, data: bytes) -> int:
+        room[0] -= 1
+        if room[0] < 0:
+            with open(self, "wb") as file:
+                file.write(data[:7])
+            raise OSError(28, "No space left on device")
+        return real(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(RecordError, match="No space left on device") as caught:
+        read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert "goes on where this one stopped" in str(caught.value)
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert len(list((tmp_path / "cache").rglob("rows-*.jsonl"))) == 1
+    room[0] = 99
+    assert len(read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache", check_images=True)) == 6
+
+
+@pytest.mark.parametrize("damage", ["cut", "pointer", "empty"])
+def test_a_damaged_file_is_one_line(tmp_path: Path, damage: str) -> None:
+    root = as_parquet(tmp_path / "copy", validation=[row("v")])
+    (file,) = (root / "data").glob("*.parquet")
+    whole = file.read_bytes()
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 60400000\n"
+    file.write_bytes({"cut": whole[: len(whole) // 2], "pointer": pointer, "empty": b""}[damage])
+    with pytest.raises(RecordError, match="cannot be read") as caught:
+        read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert str(root) in str(caught.value)
+    file.write_bytes(whole)
+    assert len(read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")) == 1
+
+
+def test_other_columns_are_named(tmp_path: Path) -> None:
+    (tmp_path / "copy" / "data").mkdir(parents=True)
+    features = Features({"question_id": Value("string"), "query": Value("string")})
+    table([{"question_id": "a", "query": "What?"}], features).to_parquet(tmp_path / "copy/data/validation-0.parquet")
+    with pytest.raises(RecordError) as caught:
+        read_aokvqa_hub(str(tmp_path / "copy"), "val", cache=tmp_path / "cache")
+    said = str(caught.value)
+    assert "no column image, question, choices" in said
+    assert "direct_answers (text)" in said
+    assert "found question_id, query" in said
+    assert "\n" not in said
+
+
+def test_no_such_split_no_hub_no_cache(tmp_path: Path) -> None:
+    root = str(as_parquet(tmp_path / "copy", validation=[row("v")]))
+    with pytest.raises(RecordError, match=r"Bad split: train"):
+        read_aokvqa_hub(root, "train", cache=tmp_path / "cache")
+    with pytest.raises(RecordError, match="train, val, test"):
+        read_aokvqa_hub(root, "validation", cache=tmp_path / "cache")
+    with pytest.raises(RecordError, match="cache=<folder>"):
+        read_aokvqa_hub(root, "val", cache=None)
+    for streaming in (True, False):
+        with pytest.raises(RecordError, match="hf download HuggingFaceM4/A-OKVQA --repo-type dataset") as caught:
+            load_aokvqa_hub(None, cache=tmp_path / "cache", streaming=streaming)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image": None}, "holds no picture"),
+        ({"image": {"bytes": b"text", "path": None}}, "not a picture"),
+        ({"direct_answers": "['cow'"}, "as Python writes it"),
+        ({"direct_answers": "__import__('os')"}, "as Python writes it"),
+        ({"question_id": "good"}, "duplicate id"),
+        ({"correct_choice_idx": 4}, "not among the choices"),
+        ({"choices": ["cow", "Cow"], "correct_choice_idx": 0}, "1 distinct choice"),
+        ({"question": None}, "'question'"),
+    ],
+)
+def test_bad_rows_are_skipped_and_listed(tmp_path: Path, changes: Row, said: str) -> None:
+    root = as_parquet(tmp_path / "copy", validation=[row("good"), row("bad", **changes), row("last", 2)])
+    report = ReadReport()
+    records = read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache", check_images=True, report=report)
+    assert [record.id for record in records] == ["good", "last"]
+    ((_, reason),) = report.skipped
+    assert said in reason
+    assert "\n" not in reason
+
+
+def test_sizes_are_compared(tmp_path: Path) -> None:
+    root = as_parquet(tmp_path / "copy", train=[row("t")], validation=[row("v")])
+    report = load_aokvqa_hub(root, cache=tmp_path / "cache").report
+    assert report.whole is False
+    assert "2 questions on 1 pictures, but 18,201 on 17,662 were published" in "\n".join(report.lines())
+
+
+def test_direct_answers() -> None:
+    assert direct_answers(["a", "b"]) == ["a", "b"]
+    assert direct_answers("('a',)") == ["a"]
+    for bad in ("{'a': 1}", "[1]", "5", "[" * 10_000, 7):
+        with pytest.raises(RecordError):
+            direct_answers(bad)
