@@ -50,6 +50,7 @@ class VLMChecker:
         model: what it was loaded from, for provenance and keys.
         question: put about each picture, with ``{text}`` in it (appendix B: "Does this image show: {text}?").
         caption_prompt: what gives a caption (appendix B: "Describe this image in a short sentence.").
+            Either may be empty where only the other is wanted.
         caption_tokens: most tokens of a caption.
         batch_size: pictures looked at together.
 
@@ -67,7 +68,7 @@ class VLMChecker:
         caption_tokens: int,
         batch_size: int,
     ) -> None:
-        if "{text}" not in question:
+        if question and "{text}" not in question:
             raise ConfigError(f"task.checker.question={question!r}: it must contain {{text}}")
         self.holder, self.question, self.caption_prompt = holder, question, caption_prompt
         self.caption_tokens, self.batch_size = caption_tokens, batch_size

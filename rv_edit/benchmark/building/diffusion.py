@@ -29,7 +29,7 @@ class DiffusersImages:
         device: where it runs; ``None``: a GPU where there is one.
         offload: ``model`` or ``sequential`` keeps on the GPU what is at work alone (needs accelerate).
         batch_size: pictures made at once; what a picture looks like may depend on it in the last bits.
-        arguments: of the pipeline's call, by its own names (``num_inference_steps``, ``guidance_scale``, ``height``, …).
+        arguments: of the pipeline's call, by its own names (``num_inference_steps``, ``guidance_scale``, …).
         seconds_per_image: as measured elsewhere, for estimates.
 
     Raises:
@@ -75,7 +75,8 @@ class DiffusersImages:
         """One picture a request, each from a generator with its own seed on the CPU, hence alike on any device."""
         import torch
 
-        pipeline = self._load()
+        self.load()
+        pipeline = self._pipeline
         generators = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
         try:
             with torch.no_grad():
@@ -102,9 +103,14 @@ class DiffusersImages:
         self._pipeline = None
         free_memory()
 
-    def _load(self) -> Any:
+    def load(self) -> None:
+        """Load the pipeline, unless it is there.
+
+        Raises:
+            ConfigError: it cannot be loaded, or takes other arguments.
+        """
         if self._pipeline is not None:
-            return self._pipeline
+            return
         import torch
 
         try:
@@ -137,7 +143,6 @@ class DiffusersImages:
                 )
         pipeline.set_progress_bar_config(disable=True)
         self._pipeline = pipeline
-        return pipeline
 
 
 def _first_line(error: BaseException) -> str:

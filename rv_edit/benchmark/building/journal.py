@@ -58,7 +58,8 @@ class Journal:
             ) from error
         try:
             for path in sorted(folder.glob("*.jsonl")):
-                sound = self._read(path)
+                rows, sound = read_rows(path)
+                self.rows.update(rows)
                 if path == self.path:
                     os.ftruncate(self._file.fileno(), sound)
         except BaseException:
@@ -115,24 +116,27 @@ class Journal:
             self.rows[key] = row
         return row
 
-    def _read(self, path: Path) -> int:
-        """Take the rows of a file; returns the length of its sound part."""
-        sound = 0
-        for number, line in enumerate(_lines(path), 1):
-            try:
-                row = json.loads(line)
-                key = row.pop("key")
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                if not line.endswith(b"\n"):
-                    return sound  # torn by a crash
-                raise ConfigError(
-                    f"{path}, line {number}: damaged; remove that line, or choose another task.folder"
-                ) from error
-            if not line.endswith(b"\n"):
-                return sound  # whole by chance, but nothing says so
-            self.rows[key] = row
-            sound += len(line)
-        return sound
+
+def read_rows(path: Path) -> tuple[dict[str, Row], int]:
+    """The rows of a file by their keys, and the length in bytes of its sound part.
+
+    Raises:
+        ConfigError: unreadable, or damaged elsewhere than in its last line.
+    """
+    rows: dict[str, Row] = {}
+    sound = 0
+    for number, line in enumerate(_lines(path), 1):
+        if not line.endswith(b"\n"):
+            break  # torn by a crash; even where it is whole by chance, nothing says so
+        try:
+            row = json.loads(line)
+            rows[row.pop("key")] = row
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"{path}, line {number}: damaged; remove that line, or choose another task.folder"
+            ) from error
+        sound += len(line)
+    return rows, sound
 
 
 def disk_error(path: Path, error: OSError) -> DiskError:

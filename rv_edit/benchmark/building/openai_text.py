@@ -1,8 +1,8 @@
-"""Texts from any service that speaks OpenAI's chat completions: OpenAI itself, vLLM, llama.cpp, a gateway, …
+"""Texts from any service that speaks OpenAI's chat completions: OpenAI itself, vLLM, llama.cpp, a gateway.
 
-Every status that may pass is waited out (Retry-After, else exponential back-off); whatever cannot pass stops the build with
-one line. Each request carries an ``Idempotency-Key`` made from itself, so that a service that honours it charges once
-for a request whose answer was lost.
+Every status that may pass is waited out (Retry-After, else exponential back-off); whatever cannot pass stops the build
+with one line. Each request carries an ``Idempotency-Key`` made from itself, so that a service that honours it charges
+once for a request whose answer was lost.
 """
 
 from __future__ import annotations
@@ -136,14 +136,14 @@ class OpenAIText:
             if asked_to_wait is not None:
                 if asked_to_wait > self.longest_wait:
                     raise ProviderError(
-                        f"{self.host} asks to wait {asked_to_wait:.0f} s ({problem}); give the same command again then: "
-                        "what was made is kept"
+                        f"{self.host} asks to wait {asked_to_wait:.0f} s ({problem}); give the same command again "
+                        "then: what was made is kept"
                     )
                 self._gate.close_for(asked_to_wait)
             wait(max(asked_to_wait or 0.0, self._backoff.delay(turn)), stop)
         raise ProviderError(
-            f"{self.host}: {self.retries + 1} attempts failed, the last with {problem}; what was made is kept, the same "
-            "command goes on"
+            f"{self.host}: {self.retries + 1} attempts failed, the last with {problem}; what was made is kept, the "
+            "same command goes on"
         )
 
     def _stop_or_pass(self, response: httpx.Response) -> None:

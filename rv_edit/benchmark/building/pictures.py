@@ -121,6 +121,7 @@ class Studio:
 
     def _paint(self, provider: ImageProvider, jobs: Sequence[PictureJob], attempt: int) -> dict[str, Row]:
         self.journal.check_room()
+        provider.load()
         started = time.perf_counter()
         images = provider.paint([self._request(job, attempt) for job in jobs])
         seconds = round((time.perf_counter() - started) / len(jobs), 3)

@@ -80,9 +80,7 @@ def text_jobs(plan: EditPlan, settings: BuildSettings) -> list[TextJob]:
         prompt = _told(ask.prompt, ask.form, question=edit.question, count=ask.count)
         read = partial(parsing.rephrasings, question=edit.question)
         everything = tuple(range(len(edit.reasoning)))
-        jobs.append(
-            TextJob(f"{edit.id}/t", "t_gen", prompt, ask.count, Subject(edit, plan.record, everything), read)
-        )
+        jobs.append(TextJob(f"{edit.id}/t", "t_gen", prompt, ask.count, Subject(edit, plan.record, everything), read))
     if "r_gen" in settings.suites:
         for facts in subsets(plan, settings):
             subject = Subject(edit, plan.record, facts)

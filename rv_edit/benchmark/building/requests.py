@@ -101,12 +101,15 @@ class TextProvider(Protocol):
     """Writes texts.
 
     Attributes:
-        about: what its texts depend on besides the request: kind, model, settings. Part of keys and provenance.
         concurrency: requests it takes at the same time, from as many threads.
     """
 
-    about: Mapping[str, Any]
     concurrency: int
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What its texts depend on besides the request: kind, model, settings. Part of keys and provenance."""
+        ...
 
     def refuses(self, record: QARecord) -> str | None:
         """Why it cannot write about a data set with such records; ``None``: it can."""
@@ -131,24 +134,35 @@ class ImageProvider(Protocol):
     """Makes pictures.
 
     Attributes:
-        about: as for :class:`TextProvider`.
         batch_size: pictures it makes at once.
         seconds_per_image: as the user measured it, for estimates; ``None``: not known.
     """
 
-    about: Mapping[str, Any]
     batch_size: int
     seconds_per_image: float | None
 
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """As for :class:`TextProvider`."""
+        ...
+
     def refuses(self, record: QARecord) -> str | None:
         """Why it cannot make pictures for a data set with such records; ``None``: it can."""
+        ...
+
+    def load(self) -> None:
+        """Load what is needed, unless it is there.
+
+        Raises:
+            ConfigError: it cannot be loaded.
+        """
         ...
 
     def paint(self, requests: Sequence[ImageRequest]) -> list[Image.Image | UnusableError]:
         """A picture for each request, or why there is none.
 
         Raises:
-            ConfigError: the model cannot be loaded or does not fit into memory.
+            ConfigError: the model cannot be loaded, refuses its arguments or does not fit into memory.
         """
         ...
 
@@ -158,15 +172,11 @@ class ImageProvider(Protocol):
 
 
 class Checker(Protocol):
-    """Looks at pictures: captions for those without, and whether a picture shows what it should.
+    """Says whether a picture shows what it should; ``about`` is as for :class:`TextProvider`."""
 
-    ``about`` is as for :class:`TextProvider`.
-    """
-
-    about: Mapping[str, Any]
-
-    def caption(self, images: Sequence[Image.Image]) -> list[str]:
-        """A short sentence about each picture."""
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """As for :class:`TextProvider`."""
         ...
 
     def shows(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:

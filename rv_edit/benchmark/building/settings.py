@@ -1,4 +1,4 @@
-"""What is built: how many of each, with which prompts. Every number and prompt of paper 4.1 and appendix B is an option."""
+"""What is built: how many of each, with which prompts (paper 4.1 and appendix B); all of it comes from options."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class BuildSettings:
     coe_gen: Scenes
 
 
-_PLACES = {
+_PLACES: dict[str, dict[str, tuple[str, ...]]] = {
     "t_gen": {"prompt": ("question",)},
     "i_gen": {"picture": ()},
     "r_gen": {"prompt": ("facts",), "picture": ()},
@@ -137,7 +137,7 @@ def fill(template: str, **values: str | int) -> str:
 
 def _part(suite: str, options: Any, kind: type[_Part]) -> _Part:
     known = [field.name for field in fields(kind)]
-    given = dict(options) if isinstance(options, Mapping) else {}
+    given: dict[str, Any] = dict(options) if isinstance(options, Mapping) else {}
     for name in {*given, *known}:
         if name not in known:
             raise ConfigError(f"task.{suite}.{name}: unknown option; there are {', '.join(known)}")
