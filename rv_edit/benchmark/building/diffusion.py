@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -113,19 +115,17 @@ class DiffusersImages:
             return
         import torch
 
-        try:
-            from diffusers import DiffusionPipeline
-        except ImportError as error:
-            raise ConfigError(
-                f'task.images: diffusers is needed ({_first_line(error)}): pip install "rv-edit[suites]"'
-            ) from error
+        pipelines = _diffusers()
         dtype = getattr(torch, self.dtype, None)
         if not isinstance(dtype, torch.dtype):
             raise ConfigError(f"task.images: dtype={self.dtype} is none of torch; give bfloat16 or float32")
         try:
-            pipeline = DiffusionPipeline.from_pretrained(
-                self.path, revision=self.revision, variant=self.variant, torch_dtype=dtype
-            )
+            with warnings.catch_warnings():
+                # newer versions call it dtype, but take the old name that all versions know
+                warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
+                pipeline = pipelines.DiffusionPipeline.from_pretrained(
+                    self.path, revision=self.revision, variant=self.variant, torch_dtype=dtype
+                )
             device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
             if self.offload == "model":
                 pipeline.enable_model_cpu_offload(device=device)
@@ -143,6 +143,28 @@ class DiffusersImages:
                 )
         pipeline.set_progress_bar_config(disable=True)
         self._pipeline = pipeline
+
+
+def _diffusers() -> Any:
+    """The library, without its progress bars and without what transformers says of image processors on the way.
+
+    Raises:
+        ConfigError: it is not installed, or does not fit the other libraries.
+    """
+    said = logging.getLogger("transformers")
+    level = said.level
+    said.setLevel(logging.ERROR)
+    try:
+        import diffusers
+        from diffusers import DiffusionPipeline  # noqa: F401  the library loads lazily, so this is what may fail
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(
+            f'task.images: diffusers is needed ({_first_line(error)}): pip install "rv-edit[suites]"'
+        ) from error
+    finally:
+        said.setLevel(level)
+    diffusers.utils.logging.disable_progress_bar()
+    return diffusers
 
 
 def _first_line(error: BaseException) -> str:

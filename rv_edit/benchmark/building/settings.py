@@ -136,7 +136,7 @@ def fill(template: str, **values: str | int) -> str:
 
 
 def _part(suite: str, options: Any, kind: type[_Part]) -> _Part:
-    known = [field.name for field in fields(kind)]
+    known: list[str] = [field.name for field in fields(kind)]
     given: dict[str, Any] = dict(options) if isinstance(options, Mapping) else {}
     for name in {*given, *known}:
         if name not in known:
