@@ -45,7 +45,7 @@ class PocketSuites:
 
     def t_gen(self, edit: Edit, record: QARecord) -> list[Question]:
         """The edited question in held-out wordings, on the same picture."""
-        asked, rng = _asked(record), Random(f"{edit.id}/t_gen")
+        asked, rng = asked_of(record), Random(f"{edit.id}/t_gen")
         texts: dict[str, None] = {}
         for _ in range(20 * self._t_gen):
             if len(texts) == self._t_gen:
@@ -60,34 +60,36 @@ class PocketSuites:
 
     def i_gen(self, edit: Edit, record: QARecord) -> list[Question]:
         """The edited question on the scene drawn anew, in other light."""
-        asked, rng = _asked(record), Random(f"{edit.id}/i_gen")
+        asked, rng = asked_of(record), Random(f"{edit.id}/i_gen")
         scenes = [varied(asked.scene, asked.query.description, rng) for _ in range(self._i_gen)]
         return [_same(edit, scene, "i_gen", i) for i, scene in enumerate(scenes)]
 
     def r_gen(self, edit: Edit, record: QARecord) -> list[Question]:
         """A question on every non-empty subset of the facts, on a scene that shows them."""
-        asked, questions = _asked(record), []
-        n = len(asked.reasoning)
-        for subset in (part for size in range(1, n + 1) for part in combinations(range(n), size)):
-            rng = Random(f"{edit.id}/r_gen/{subset}")
-            item = self._about(asked, [asked.reasoning[i] for i in subset], rng)
-            if item is None:
-                continue
-            query, scene = item
-            answer = true_answer(query, scene)
-            if answer is None:
-                continue
-            also = tuple(thing.kind for thing in scene.things) if query.about in ("kind", "which") else ()
-            choices = options_for(query, answer, rng, also=also)
-            name = f"{edit.id}/r" + "".join(str(i) for i in subset)
-            questions.append(
-                Question(name, _image(scene), query.render(rng), choices, choices.index(answer), "r_gen", edit.id)
-            )
-        return questions
+        n = len(asked_of(record).reasoning)
+        subsets = [part for size in range(1, n + 1) for part in combinations(range(n), size)]
+        found = [self.on_facts(edit, record, subset) for subset in subsets]
+        return [question for question, _ in filter(None, found)]
+
+    def on_facts(self, edit: Edit, record: QARecord, subset: tuple[int, ...]) -> tuple[Question, Scene] | None:
+        """A question that rests on these facts, and the scene on its picture; ``None`` where there is none."""
+        asked, rng = asked_of(record), Random(f"{edit.id}/r_gen/{subset}")
+        item = self._about(asked, [asked.reasoning[i] for i in subset], rng)
+        if item is None:
+            return None
+        query, scene = item
+        answer = true_answer(query, scene)
+        if answer is None:
+            return None
+        also = tuple(thing.kind for thing in scene.things) if query.about in ("kind", "which") else ()
+        choices = options_for(query, answer, rng, also=also)
+        name = f"{edit.id}/r" + "".join(str(i) for i in subset)
+        target = choices.index(answer)
+        return Question(name, _image(scene), query.render(rng), choices, target, "r_gen", edit.id), scene
 
     def coe_gen(self, edit: Edit, record: QARecord, error_chain: tuple[int, ...]) -> list[Question]:
         """The edited question on new scenes that show the error-inducing facts and differ in all else."""
-        asked, rng = _asked(record), Random(f"{edit.id}/coe_gen")
+        asked, rng = asked_of(record), Random(f"{edit.id}/coe_gen")
         unseen = asked.thing.hidden and any(isinstance(asked.reasoning[i], Sighting) for i in error_chain)
         questions = []
         for i in range(self._coe_gen):
@@ -98,7 +100,7 @@ class PocketSuites:
 
     def contrast(self, edit: Edit, record: QARecord) -> list[Question]:
         """The edited question, word for word, where the thing it speaks of is of another, well-known kind."""
-        asked, rng = _asked(record), Random(f"{edit.id}/contrast")
+        asked, rng = asked_of(record), Random(f"{edit.id}/contrast")
         if asked.query.about != "value" or asked.query.description.get("kind"):
             return []
         questions = []
@@ -147,6 +149,7 @@ def _same(edit: Edit, scene: Scene, suite: str, index: int) -> Question:
     return Question(name, _image(scene), edit.question, edit.choices, edit.target, suite, edit.id)
 
 
-def _asked(record: QARecord) -> PocketQuestion:
+def asked_of(record: QARecord) -> PocketQuestion:
+    """The question behind a record of a pocket data set."""
     data = record.extras["pocket"]
     return restored(data, record.question, record.choices, record.answer, record.reasoning)

@@ -89,7 +89,7 @@ def check_options(cfg: DictConfig) -> EditOptions:
         mine_limit=limit if limit is None else _whole("dataset.mine_limit", limit, least=1),
         rounding=_amount("model.rounding", cfg.model.rounding),
         statement=_statement(str(cfg.error_chain.statement)),
-        denied=_share("error_chain.threshold", cfg.error_chain.threshold),
+        denied=share("error_chain.threshold", cfg.error_chain.threshold),
     )
 
 
@@ -129,7 +129,12 @@ def _amount(name: str, value: Any) -> float:
     return float(value)
 
 
-def _share(name: str, value: Any) -> float:
+def share(name: str, value: Any) -> float:
+    """``value``, if it is a number from 0 to 1.
+
+    Raises:
+        ConfigError: it is not.
+    """
     if (number := _amount(name, value)) > 1:
         raise ConfigError(f"{name}={value}: give a number from 0 to 1")
     return number
@@ -146,8 +151,8 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"{name}={value}: give one of {', '.join(allowed)}")
 
 
-def writable(folder: Path) -> Path:
-    """``folder``, created, once a file could be written in it.
+def writable(folder: Path, option: str = "hydra.run.dir=") -> Path:
+    """``folder``, which ``option`` names, created, once a file could be written in it.
 
     Writing is the only test that counts: permissions say nothing of full or read-only disks.
 
@@ -162,7 +167,7 @@ def writable(folder: Path) -> Path:
             os.fsync(probe.fileno())
     except OSError as error:
         raise ConfigError(
-            f"{folder}: cannot be written ({error.strerror or error}); choose another folder with hydra.run.dir="
+            f"{folder}: cannot be written ({error.strerror or error}); choose another folder with {option}"
         ) from error
     return folder
 

@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
-from pathlib import Path
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from data_modules.built_suites import provider_for
 from data_modules.records import Edit, Question
 from rv_edit.editors.answering import Asking, is_right
 from rv_edit.editors.base import Editor, EditorContext
@@ -55,6 +55,7 @@ def run(cfg: DictConfig) -> RunResult | None:
     seed_everything(options.seed, workers=True, verbose=False)
     with clock("loading"):
         data: DataBundle = instantiate(cfg.dataset.source, _convert_="all")
+        data = replace(data, provider=provider_for(cfg.dataset.get("suites"), data.provider))
         lines = [f"{data.name}: {len(data.records)} records"] if data.report is None else data.report.lines()
         for line in lines:
             log.info("%s", line)
@@ -62,16 +63,7 @@ def run(cfg: DictConfig) -> RunResult | None:
         editor = _editor(cfg, data, vlm, asking, options)
     logger = instantiate(cfg.logger, _convert_="all")
     with clock("mining and suites"):
-        scoring = Scoring(
-            asking.normalize,
-            asking.batch_size,
-            None if cfg.cache is None else Path(cfg.cache).expanduser(),
-            options.rounding,
-            options.mine_limit,
-            options.seed,
-            options.statement,
-            options.denied,
-        )
+        scoring = Scoring.of(cfg, options)
         with mining_helpers(cfg, vlm, data.records, scoring, further_devices(trainer)):
             plan = prepare(data, vlm, editor, options, scoring)
         editor.calibrate(plan.unrelated[: options.calibration])

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import DictConfig
+
 from data_modules.bundle import DataBundle
 from data_modules.qa_record import QARecord
 from data_modules.records import SUITES, Edit, ImageRef, Question, RecordError
@@ -51,6 +53,20 @@ class Scoring:
     seed: int
     statement: str
     denied: float
+
+    @classmethod
+    def of(cls, cfg: DictConfig, options: EditOptions) -> Scoring:
+        """From a run's configuration and its checked options."""
+        return cls(
+            str(cfg.scoring.normalize),
+            int(cfg.scoring.batch_size),
+            None if cfg.cache is None else Path(cfg.cache).expanduser(),
+            options.rounding,
+            options.mine_limit,
+            options.seed,
+            options.statement,
+            options.denied,
+        )
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,20 @@ def sample_pictures(records: Sequence[QARecord], size: int, seed: int) -> list[t
     return sample
 
 
+def mine_errors(data: DataBundle, vlm: VLM, scoring: Scoring) -> tuple[Mined, list[str], list[str], int]:
+    """Mine a data set.
+
+    Returns:
+        What was mined; ids of the errors and of the right answers that rounding cannot turn, in the order in which
+        edits are made; how many records are neither.
+    """
+    with _bar("Mining", len(data.records)) as bar:
+        mined = mine_pool(vlm, data.records, scoring, lambda asked, _, errors, __: _advance(bar, asked, errors=errors))
+    asked = len(mined.errors) + len(mined.correct)
+    log.info("%d of %d answers are wrong (%.1f %%)", len(mined.errors), asked, 100 * mined.error_rate)
+    return mined, *_clear(mined, scoring.rounding)
+
+
 def prepare(data: DataBundle, vlm: VLM, editor: Editor, options: EditOptions, scoring: Scoring) -> Plan:
     """Mine, choose the edits, build the suites.
 
@@ -105,11 +135,7 @@ def prepare(data: DataBundle, vlm: VLM, editor: Editor, options: EditOptions, sc
         ConfigError: there is nothing to edit or to ask.
     """
     records = {record.id: record for record in data.records}
-    with _bar("Mining", len(records)) as bar:
-        mined = mine_pool(vlm, data.records, scoring, lambda asked, _, errors, __: _advance(bar, asked, errors=errors))
-    errors, correct, ties = _clear(mined, scoring.rounding)
-    asked = len(mined.errors) + len(mined.correct)
-    log.info("%d of %d answers are wrong (%.1f %%)", len(mined.errors), asked, 100 * mined.error_rate)
+    mined, errors, correct, ties = mine_errors(data, vlm, scoring)
     counts: Counter[str] = Counter({"near_ties": ties})
     previous = tuple(records[name].as_edit() for name in editor.edit_ids if name in records)
     counts["codebook_edits_not_in_data"] = len(editor.edit_ids) - len(previous)

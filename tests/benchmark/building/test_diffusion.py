@@ -1,0 +1,136 @@
+"""Real pipelines of Stable Diffusion 3 and FLUX, with small random weights."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rv_edit.benchmark.building.diffusion import FLAGGED, DiffusersImages
+from rv_edit.benchmark.building.requests import UnusableError
+from rv_edit.errors import ConfigError
+from tests.benchmark.building.subjects import image_request, record
+
+pytest.importorskip("diffusers", reason="needs diffusers")
+SMALL = {"num_inference_steps": 2, "height": 32, "width": 32, "max_sequence_length": 48}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    from tests.benchmark.building.tiny_diffusion import build_flux, build_sd3
+
+    return {"sd3": build_sd3(tmp_path_factory.mktemp("sd3")), "flux": build_flux(tmp_path_factory.mktemp("flux"))}
+
+
+def painter(folder: Path, **options: Any) -> DiffusersImages:
+    return DiffusersImages(str(folder), **{"dtype": "float32", "device": "cpu", "arguments": SMALL, **options})
+
+
+def pixels(image: Image.Image | UnusableError) -> np.ndarray[Any, Any]:
+    assert isinstance(image, Image.Image) and image.mode == "RGB"
+    return np.asarray(image).astype(int)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sd3", "StableDiffusion3Pipeline"), ("flux", "FluxPipeline")])
+def test_a_picture_depends_on_its_prompt_and_seed_alone(folders: dict[str, Path], name: str, kind: str) -> None:
+    provider = painter(folders[name])
+    requests = [image_request("a cat on the mat", seed) for seed in (1, 2)] + [image_request("a red dog", 1)]
+    together = [pixels(image) for image in provider.paint(requests)]
+    assert type(provider._pipeline).__name__ == kind
+    assert all(image.shape == (32, 32, 3) for image in together)
+    assert np.abs(together[0] - together[1]).max() > 50 and np.abs(together[0] - together[2]).max() > 0
+    provider.release()
+    assert provider._pipeline is None
+    for request, image in zip(requests[::-1], together[::-1], strict=True):
+        alone = pixels(provider.paint([request])[0])
+        assert np.abs(alone - image).max() <= 1  # a batch may turn the last bit of a value
+    # the pipeline called as its own documentation has it
+    import diffusers
+    import torch
+
+    stock = diffusers.DiffusionPipeline.from_pretrained(folders[name])
+    expected = stock("a red dog", generator=torch.Generator().manual_seed(1), **SMALL).images[0]
+    assert np.abs(pixels(expected) - alone_of(provider, requests[2])).max() == 0
+
+
+def alone_of(provider: DiffusersImages, request: Any) -> np.ndarray[Any, Any]:
+    return pixels(provider.paint([request])[0])
+
+
+def test_what_a_safety_filter_withholds_is_no_picture(folders: dict[str, Path]) -> None:
+    provider = painter(folders["sd3"])
+    provider.load()
+
+    def withheld(**given: Any) -> Any:
+        assert [generator.initial_seed() for generator in given["generator"]] == [1, 2]
+        images = [Image.new("RGB", (8, 8)), Image.new("L", (8, 8), 200)]
+        return SimpleNamespace(images=images, nsfw_content_detected=[True, False])
+
+    provider._pipeline = withheld
+    first, second = provider.paint([image_request("x", 1), image_request("x", 2)])
+    assert isinstance(first, UnusableError) and first.reason == FLAGGED and not first.final
+    assert pixels(second).max() == 200
+
+
+def test_about_says_what_pictures_depend_on(folders: dict[str, Path]) -> None:
+    provider = painter(folders["sd3"], batch_size=3, seconds_per_image=2.0)
+    model = {"model": str(folders["sd3"]), "revision": None, "variant": None, "dtype": "float32"}
+    assert provider.about == {"kind": "diffusers", **model, **SMALL}
+    assert provider.refuses(record()) is None and provider.batch_size == 3 and provider.seconds_per_image == 2.0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"offload": "some"}, "offload=some"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"name": "/nowhere/pipeline"}, "no such folder"),
+        ({"dtype": "float7"}, "dtype=float7"),
+        ({"device": "quantum"}, "cannot be loaded"),
+        ({"arguments": {**SMALL, "strength": 1}}, "takes no 'strength'"),
+        ({"arguments": {**SMALL, "max_sequence_length": 9999}}, "refuses its arguments"),
+    ],
+)
+def test_bad_options_are_one_line(folders: dict[str, Path], options: dict[str, Any], said: str) -> None:
+    given = {"dtype": "float32", "device": "cpu", "arguments": SMALL, "name": str(folders["sd3"]), **options}
+    with pytest.raises(ConfigError, match=said) as caught:
+        DiffusersImages(given.pop("name"), **given).paint([image_request("x", 1)])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_partial_download_is_one_line(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["sd3"], tmp_path / "part")
+    for path in folder.glob("transformer/*.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ConfigError, match="cannot be loaded") as caught:
+        painter(folder).load()
+    assert "\n" not in str(caught.value)
+    shutil.rmtree(folder / "transformer")
+    with pytest.raises(ConfigError, match="cannot be loaded"):
+        painter(folder).load()
+
+
+def test_without_the_library(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(ConfigError, match=r"diffusers is needed .*rv-edit\[suites\]"):
+        painter(folders["sd3"]).load()
+
+
+def test_too_little_memory_is_one_line(folders: dict[str, Path]) -> None:
+    import torch
+
+    provider = painter(folders["sd3"])
+    provider.load()
+
+    def starved(**given: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 20 GiB")
+
+    provider._pipeline = starved
+    with pytest.raises(ConfigError, match="runs out of memory; lower its batch_size"):
+        provider.paint([image_request("x", 1)])

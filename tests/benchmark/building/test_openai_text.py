@@ -1,0 +1,235 @@
+"""The client against a service on this machine that misbehaves in every way known."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rv_edit.benchmark.building import openai_text
+from rv_edit.benchmark.building.openai_text import OpenAIText
+from rv_edit.benchmark.building.requests import ProviderError, StoppedError, TextReply, UnusableError
+from rv_edit.cli import one_line
+from rv_edit.errors import ConfigError
+from tests.benchmark.building.bad_server import BadServer, Call, Reply, completion, failure
+from tests.benchmark.building.subjects import record, text_request
+
+QUICK: dict[str, Any] = {"first_delay": 0.01, "longest_delay": 0.02, "timeout": 0.5, "retries": 4}
+
+
+@pytest.fixture
+def server() -> Iterator[BadServer]:
+    with BadServer() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-key")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def client(server: BadServer, **options: Any) -> OpenAIText:
+    return OpenAIText(server.url, "gpt-x", **{**QUICK, **options})
+
+
+def ask(provider: OpenAIText, stop: threading.Event | None = None) -> TextReply:
+    return provider.ask(text_request(), stop or threading.Event())
+
+
+def first(*replies: Reply) -> Callable[[Call], Reply]:
+    """These replies in turn, the last one for ever."""
+    return lambda call: replies[min(call.place, len(replies) - 1)]
+
+
+def test_a_request_and_its_reply(server: BadServer) -> None:
+    server.behave = first(completion("hello"))
+    provider = client(server, body={"temperature": 0.5, "max_tokens": 9})
+    reply = ask(provider)
+    assert reply == TextReply("hello", 50, 20, {"model": "served-1"})
+    (call,) = server.calls
+    assert call.body == {
+        "model": "gpt-x", "messages": [{"role": "user", "content": "Please rephrase: x"}], "temperature": 0.5,
+        "max_tokens": 9, "seed": 7,
+    }  # fmt: skip
+    assert call.headers["Authorization"] == "Bearer secret-key" and len(call.headers["Idempotency-Key"]) == 32
+    assert "secret-key" not in json.dumps(dict(provider.about))
+    assert provider.refuses(record()) is None
+
+
+def test_no_seed_no_key(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.behave = first(completion("hello"))
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ConfigError, match=r"\$OPENAI_API_KEY is empty"):
+        client(server)
+    ask(client(server, key_required=False, send_seed=False))
+    assert "seed" not in server.calls[0].body and "Authorization" not in server.calls[0].headers
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        failure(429), failure(500), Reply(502, b"<html>bad gateway</html>"), failure(503), failure(408),
+        Reply(hang_up=True), Reply(body=completion("hello").body[:40], missing=100), Reply(delay=1.0),
+        Reply(529, b"\xff\xfe"),
+    ],
+    ids=["429", "500", "502-html", "503", "408", "hung-up", "cut-off", "slow", "bytes"],
+)  # fmt: skip
+def test_what_may_pass_is_asked_again(server: BadServer, bad: Reply) -> None:
+    server.behave = first(bad, bad, completion("hello"))
+    assert ask(client(server)).text == "hello"
+    assert len(server.calls) == 3
+    assert len({call.headers["Idempotency-Key"] for call in server.calls}) == 1
+    assert len({json.dumps(call.body) for call in server.calls}) == 1
+
+
+def test_another_request_has_another_idempotency_key(server: BadServer) -> None:
+    server.behave = first(completion("hello"))
+    provider = client(server)
+    for request in (text_request(), text_request(seed=8), text_request(item="q2/t"), text_request(prompt="y")):
+        provider.ask(request, threading.Event())
+    assert len({call.headers["Idempotency-Key"] for call in server.calls}) == 4
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"), [(failure(500, "boom"), "boom"), (Reply(delay=1.0), "no answer within 0.1 s")]
+)
+def test_a_service_that_stays_down_stops_the_build_in_one_line(server: BadServer, bad: Reply, said: str) -> None:
+    server.behave = first(bad)
+    with pytest.raises(ProviderError, match=r"3 attempts failed") as caught:
+        ask(client(server, retries=2, timeout=0.1))
+    line = one_line(caught.value)
+    assert line is not None and said in line and "\n" not in line and "same command" in line
+    assert len(server.calls) == 3
+
+
+def test_nobody_listens() -> None:
+    with BadServer() as server:
+        pass
+    with pytest.raises(ProviderError, match="3 attempts failed"):
+        ask(client(server, retries=2))
+
+
+def test_retry_after_is_obeyed_by_all_threads(server: BadServer) -> None:
+    times: list[float] = []
+
+    def behave(call: Call) -> Reply:
+        times.append(time.monotonic())
+        return failure(429, retry_after="0.6") if call.place == 0 else completion("hello")
+
+    server.behave = behave
+    provider = client(server, concurrency=3)
+    ask(provider)
+    assert times[1] - times[0] >= 0.6
+    times.clear()
+    server.calls.clear()
+    threads = [threading.Thread(target=ask, args=(provider,)) for _ in range(3)]
+    threads[0].start()
+    while not times:
+        time.sleep(0.01)
+    time.sleep(0.2)  # the 429 has arrived
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(times) == 4 and all(moment - times[0] >= 0.55 for moment in times[1:])
+
+
+def test_a_long_retry_after_stops_the_build(server: BadServer) -> None:
+    server.behave = first(failure(429, "slow down", retry_after="7200"))
+    with pytest.raises(ProviderError, match="asks to wait 7200 s"):
+        ask(client(server))
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (failure(401, "Incorrect API key provided"), r"refuses the key in \$OPENAI_API_KEY \(401: Incorrect"),
+        (failure(403, "forbidden"), r"refuses the key in \$OPENAI_API_KEY \(403"),
+        (failure(402, "pay"), "no credit left"),
+        (failure(429, "exceeded your quota", "insufficient_quota"), "no credit left"),
+        (failure(404, "model gpt-x does not exist"), "answers 404: model gpt-x"),
+        (failure(400, "unknown\nfield"), "answers 400: unknown field"),
+        (Reply(301, b"", {"Location": "http://elsewhere"}), "answers 301"),
+        (Reply(400, b"nonsense"), "answers 400: Bad Request"),
+    ],
+)
+def test_what_cannot_pass_stops_at_once_in_one_line(server: BadServer, bad: Reply, said: str) -> None:
+    server.behave = first(bad)
+    with pytest.raises(ProviderError, match=said) as caught:
+        ask(client(server))
+    assert len(server.calls) == 1 and "\n" not in str(caught.value) and "secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (Reply(body=completion("hello").body[:60]), openai_text.NO_ANSWER),
+        (Reply(body=b'{"choices": []}'), openai_text.NO_ANSWER),
+        (Reply(body=b'{"choices": [{"message": "hi"}]}'), openai_text.NO_ANSWER),
+        (Reply(body=b"[]"), openai_text.NO_ANSWER),
+        (Reply(body=b"null"), openai_text.NO_ANSWER),
+        (Reply(body=b""), openai_text.NO_ANSWER),
+        (completion(None), openai_text.NO_ANSWER),
+        (completion("  \n"), openai_text.NO_ANSWER),
+        (completion(["a"]), openai_text.NO_ANSWER),
+        (completion("half of i", finish="length"), openai_text.CUT_OFF),
+        (completion(None, refusal="I cannot"), openai_text.REFUSED),
+        (completion("", finish="content_filter"), openai_text.REFUSED),
+        (failure(400, "filtered", "content_filter"), openai_text.REFUSED),
+    ],
+)
+def test_answers_that_cannot_be_used(server: BadServer, bad: Reply, reason: str) -> None:
+    server.behave = first(bad)
+    with pytest.raises(UnusableError) as caught:
+        ask(client(server))
+    assert caught.value.reason == reason and len(server.calls) == 1
+
+
+def test_odd_usage_costs_nothing(server: BadServer) -> None:
+    document = json.loads(completion("hello").body)
+    document["usage"] = {"prompt_tokens": "many", "completion_tokens": True}
+    server.behave = first(Reply(body=json.dumps(document).encode()))
+    reply = ask(client(server))
+    assert (reply.tokens_in, reply.tokens_out) == (None, None)
+
+
+def test_a_stop_ends_the_waiting(server: BadServer) -> None:
+    server.behave = first(failure(429, retry_after="30"))
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(StoppedError):
+        ask(client(server), stop)
+    assert time.monotonic() - started < 10
+
+
+def test_requests_a_minute(server: BadServer) -> None:
+    server.behave = first(completion("hello"))
+    provider = client(server, requests_per_minute=600)
+    started = time.monotonic()
+    for _ in range(4):
+        ask(provider)
+    assert time.monotonic() - started >= 0.3
+    slow = client(server, tokens_per_minute=6000, body={"max_tokens": 50})
+    started = time.monotonic()
+    for _ in range(2):
+        ask(slow)
+    assert time.monotonic() - started >= 0.5
+
+
+@pytest.mark.parametrize("address", ["", "localhost:8000", "ftp://host/v1", "https://"])
+def test_an_address_that_is_none(address: str) -> None:
+    with pytest.raises(ConfigError, match="base_url"):
+        OpenAIText(address, "gpt-x")
+
+
+def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key with \u2028 in it")
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        OpenAIText("http://127.0.0.1:1/v1", "gpt-x")
