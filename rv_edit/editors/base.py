@@ -31,13 +31,16 @@ class Capabilities:
         undo: :meth:`Editor.undo` restores the state without an edit, whichever it was.
         shares_keys_across_ranks: same edits in the same order give the same bytes on every rank, so that the
             state is replicated rather than gathered.
-        changes_weights: weights of the VLM itself change; ``False`` promises that they stay byte-identical.
+        changes_weights: answers are given by changed weights. ``False`` promises that the VLM's own stay
+            byte-identical; where ``True``, they are byte-identical again once the last edit is undone.
+        decides_scope: decides for each question whether an edit concerns it; any other keeps its scores.
     """
 
     edits: bool = True
     undo: bool = False
     shares_keys_across_ranks: bool = True
     changes_weights: bool = False
+    decides_scope: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,10 @@ class Editor(ABC):
         """Replace the edits in force by those of ``state``."""
         if self.memory is not None:
             self.memory.load_state_dict(dict(state))
+
+    def replicate(self) -> None:
+        """After an edit that all ranks made: give each the first one's state; nothing where they cannot differ."""
+        return None
 
     def checksum(self) -> str:
         """A hash of what edits changed, equal on every rank that made the same edits."""
