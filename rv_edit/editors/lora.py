@@ -79,12 +79,15 @@ def adapted(block: nn.Module, rank: int, alpha: float, seed: int) -> nn.Module:
     """A twin of ``block`` with an fp32 adapter on each of its linear layers; ``block`` itself is left alone."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    config = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=list(last_block.linear_layers(block))
-    )
+    options: dict[str, Any] = {
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "target_modules": list(last_block.linear_layers(block)),
+    }
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        twin: nn.Module = inject_adapter_in_model(config, last_block.twin(block))
+        twin: nn.Module = inject_adapter_in_model(LoraConfig(**options), last_block.twin(block))
     for name, weight in twin.named_parameters():
         weight.requires_grad_("lora_" in name)
         if weight.requires_grad:

@@ -96,16 +96,17 @@ class WeightMemory(nn.Module):
         for name, value in self.about.items():
             if about.get(name) != value:
                 raise ConfigError(f"edited weights: made with {name} {about.get(name)!r}, but this run has {value!r}")
-        weights = {name: state.get(f"weights.{name}") for name in self.tensors} if edits else dict(self.start)
+        weights = {}
         for name, tensor in self.tensors.items():
-            value = weights[name]
-            if value is None or value.shape != tensor.shape:
+            saved = state.get(f"weights.{name}") if edits else self.start[name]
+            if saved is None or saved.shape != tensor.shape:
                 raise ConfigError(f"edited weights: {name} is missing or not of shape {tuple(tensor.shape)}")
+            weights[name] = saved
         parts = [{name: state.get(f"traces.{index}.{name}") for name in _FIELDS} for index in range(len(edits))]
         if any(part is None for trace in parts for part in trace.values()):
             raise ConfigError("edited weights: what is needed to repeat an edit is missing")
         device = next(iter(self.tensors.values())).device
-        self.write({name: value for name, value in weights.items() if value is not None})
+        self.write(weights)
         traces = [Trace(**{name: part for name, part in trace.items() if part is not None}) for trace in parts]
         self.traces = {name: trace.to(device) for name, trace in zip(edits, traces, strict=True)}
         self.before_last = None
