@@ -50,7 +50,7 @@ def composed(overrides: list[str], tmp_path: Path) -> Callable[..., DictConfig]:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             given = {item.partition("=")[0] for item in more}
             kept = [item for item in overrides if item.partition("=")[0] not in given]
-            if "editor=unedited" in more:
+            if any(item.startswith("editor=") for item in more):
                 kept = [item for item in kept if not item.startswith("editor.")]
             cfg = compose("config", overrides=[*kept, *more, f"output={tmp_path / out}"])
         OmegaConf.resolve(cfg)

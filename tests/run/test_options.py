@@ -63,7 +63,7 @@ def test_output_must_be_a_folder_that_can_be_written(composed: Callable[..., Dic
     ("arguments", "said"),
     [
         (["dataset.edits=-1"], "dataset.edits=-1"),
-        (["editor=nothing"], "Available options in 'editor': reasonedit, unedited"),
+        (["editor=nothing"], "Available options in 'editor': "),
         (["model=nothing"], "Available options in 'model'"),
         (["model=auto"], "model.name has no value; give model.name="),
         (["dataset=nothing"], "Available options in 'dataset'"),
