@@ -72,7 +72,8 @@ def descend(parameters: Sequence[Tensor], loss: Callable[[], Tensor], how: Desce
     Raises:
         DivergedError: the loss is not finite at some step; the parameters are then left wherever they are.
     """
-    optimizer = torch.optim.Adam(parameters, lr=how.lr)
+    fused = parameters[0].device.type in ("cpu", "cuda")  # elsewhere torch may not have it; the maths are the same
+    optimizer = torch.optim.Adam(parameters, lr=how.lr, fused=fused)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=how.steps)
     kept = [parameter.detach().clone() for parameter in parameters]
     first = lowest = float("nan")
