@@ -53,6 +53,7 @@ class EditorModule(LightningModule):
     def training_step(self, batch: Edit | Sequence[Edit], batch_idx: int) -> None:
         """Make one edit."""
         self._edit(batch if isinstance(batch, Edit) else batch[0])
+        self.editor.replicate()
         self._count_step()
 
     def on_validation_epoch_start(self) -> None:

@@ -113,7 +113,9 @@ def _editor(cfg: DictConfig, data: DataBundle, vlm: VLM, asking: Asking, options
         codebook=options.codebook,
         cache=cfg.cache,
     )
-    settings = {str(name): value for name, value in cfg.editor.items() if name != "name"}
+    settings = OmegaConf.to_container(cfg.editor, resolve=True)  # here, where what it refers to is in reach
+    assert isinstance(settings, dict)
+    settings.pop("name", None)
     editor: Editor = instantiate(settings, context, _convert_="all")
     if options.codebook is not None:
         editor.load(options.codebook)

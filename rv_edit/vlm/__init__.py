@@ -15,7 +15,7 @@ from rv_edit.vlm.decoding import HookContext
 from rv_edit.vlm.features import ImageFeatures, LayerRef
 from rv_edit.vlm.loading import known_families, load_vlm, resolve_checkpoint
 from rv_edit.vlm.probing import probe_layers
-from rv_edit.vlm.prompts import Prompt, PromptStyle, PromptTooLongError
+from rv_edit.vlm.prompts import Prompt, PromptStyle, PromptTooLongError, Target
 from rv_edit.vlm.scoring import Scores
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "PromptStyle",
     "PromptTooLongError",
     "Scores",
+    "Target",
     "known_families",
     "load_vlm",
     "probe_layers",

@@ -20,7 +20,7 @@ from rv_edit.errors import ConfigError
 from rv_edit.vlm import layers, scoring
 from rv_edit.vlm.decoding import HookContext
 from rv_edit.vlm.features import ImageFeatures, ImageRow, LayerRef
-from rv_edit.vlm.prompts import Prompt, PromptEncoder, PromptStyle
+from rv_edit.vlm.prompts import Prompt, PromptEncoder, PromptStyle, Target
 from rv_edit.vlm.scoring import Scores
 from rv_edit.vlm.sequences import Prefix
 
@@ -200,6 +200,12 @@ class VLM(ABC):
         assert isinstance(mlp, nn.Module)
         return mlp
 
+    def final_norm(self) -> nn.Module:
+        """What the last decoder layer's output passes before the head."""
+        norm = self.decoder.norm
+        assert isinstance(norm, nn.Module)
+        return norm
+
     def final_mlp_paths(self) -> tuple[str, ...]:
         """Full names of the linear layers of :meth:`final_mlp`, as LoRA's ``target_modules`` wants them."""
         inside = {id(module) for module in self.final_mlp().modules() if isinstance(module, nn.Linear)}
@@ -325,10 +331,10 @@ class VLM(ABC):
         """
         return scoring.next_token_logp(self, feats, prompts, self.prompts.yes_no_ids, batch_size)
 
-    def nll(self, feats: ImageFeatures, prompts: Sequence[Prompt], targets: Sequence[str]) -> Tensor:
+    def nll(self, feats: ImageFeatures, prompts: Sequence[Prompt], targets: Sequence[Target]) -> Tensor:
         """(B,) fp32 summed −log p of each target after its prompt, with gradients to whatever requires them.
 
-        No batching: the whole of it is one graph.
+        A target may be an answer and the text that follows it. No batching: the whole of it is one graph.
         """
         return scoring.nll(self, feats, prompts, targets)
 

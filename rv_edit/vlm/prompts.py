@@ -103,6 +103,10 @@ class PromptStyle:
         return style
 
 
+Target = str | tuple[str, str]
+"""What a model is trained to say: a text, or an answer and the text that follows it."""
+
+
 class PromptEncoder:
     """Texts to prompts, prompts and answers to token ids, for one tokenizer and one style."""
 
@@ -177,6 +181,20 @@ class PromptEncoder:
         if not ids:
             raise ValueError(f"the answer {text!r} is empty: it has no token to score")
         return ids
+
+    def target_ids(self, target: Target) -> list[int]:
+        """Token ids of a target; where it is an answer and what follows, they begin with those the answer is scored by.
+
+        A tokenizer may join an answer and the full stop behind it, which would train another token than is asked for.
+
+        Raises:
+            ValueError: an answer without any token.
+        """
+        if isinstance(target, str):
+            return self.answer_ids(target)
+        answer, rest = target
+        own, joint = self.answer_ids(answer), self.answer_ids(answer + rest)
+        return joint if joint[: len(own)] == own else own + self._plain(_encodable(rest))
 
     def check_length(self, tokens: int, prompt: Prompt, what: str = "prompt") -> None:
         """Refuse a prompt, or a prompt with an answer, of more ids than the model has positions for."""

@@ -21,7 +21,7 @@ from rv_edit.vlm.sequences import Batch
 if TYPE_CHECKING:
     from rv_edit.vlm.base import VLM
     from rv_edit.vlm.features import ImageFeatures
-    from rv_edit.vlm.prompts import Prompt
+    from rv_edit.vlm.prompts import Prompt, Target
 
 NORMALIZE = ("sum", "mean", "first_token")
 
@@ -127,24 +127,55 @@ def next_token_logp(
     return torch.stack([out[item] for item in range(len(prompts))]) if out else torch.zeros(0, width)
 
 
-def nll(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], targets: Sequence[str]) -> Tensor:
-    """(B,) summed −log p of each target, one pass, with gradients; see :meth:`rv_edit.vlm.VLM.nll`."""
+@dataclass(frozen=True, eq=False)
+class Forced:
+    """Prompts with their targets as one pass reads them (teacher forcing).
+
+    Attributes:
+        batch: B rows, padded on the right; a target's last token is predicted, never read.
+        prompt_mask: (B, L) bool, the prompts' positions.
+        predicting: (B, L) bool, the positions whose next token is one of a target's.
+        tokens: the targets' token ids, R in all, in the order of ``predicting``.
+        lengths: tokens of each target.
+    """
+
+    batch: Batch
+    prompt_mask: Tensor
+    predicting: Tensor
+    tokens: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+
+def forced(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], targets: Sequence[Target]) -> Forced:
+    """Put each target behind its prompt, over its picture.
+
+    Raises:
+        PromptTooLongError: more tokens than the model has positions for.
+    """
     check_rows(feats, prompts)
     if len(targets) != len(prompts):
         raise ValueError(f"{len(targets)} targets for {len(prompts)} prompts")
-    if not prompts:
-        return torch.zeros(0, device=vlm.device)
     rows = vlm.prefix(feats, prompts)
-    ids = [vlm.prompts.answer_ids(text) for text in targets]
+    ids = [vlm.prompts.target_ids(target) for target in targets]
+    for row, answer, prompt in zip(rows, ids, prompts, strict=True):
+        vlm.prompts.check_length(len(row) + len(answer) - 1, prompt, "prompt and target")
     full = [row.append(answer[:-1], vlm.embed_tokens(answer[:-1])) for row, answer in zip(rows, ids, strict=True)]
     batch = Batch.of(full, "right")
     steps = torch.arange(batch.mask.shape[1], device=batch.mask.device)
-    lengths = torch.tensor([len(row) for row in rows], device=batch.mask.device)
-    prompt_mask = steps < lengths[:, None]
-    hidden, _ = run(vlm, batch, "train", range(len(rows)), prompt_mask=prompt_mask)
-    predicting = batch.mask & (steps >= lengths[:, None] - 1)
-    logp = token_logp(vlm, hidden[predicting.to(hidden.device)], [token for answer in ids for token in answer])
-    return torch.stack([-piece.sum() for piece in logp.split([len(answer) for answer in ids])])
+    starts = torch.tensor([len(row) for row in rows], device=batch.mask.device)[:, None]
+    tokens = tuple(token for answer in ids for token in answer)
+    lengths = tuple(len(answer) for answer in ids)
+    return Forced(batch, steps < starts, batch.mask & (steps >= starts - 1), tokens, lengths)
+
+
+def nll(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], targets: Sequence[Target]) -> Tensor:
+    """(B,) summed −log p of each target, one pass, with gradients; see :meth:`rv_edit.vlm.VLM.nll`."""
+    if not len(prompts) and not len(feats):
+        return torch.zeros(0, device=vlm.device)
+    put = forced(vlm, feats, prompts, targets)
+    hidden, _ = run(vlm, put.batch, "train", range(len(prompts)), prompt_mask=put.prompt_mask)
+    logp = token_logp(vlm, hidden[put.predicting.to(hidden.device)], put.tokens)
+    return torch.stack([-piece.sum() for piece in logp.split(list(put.lengths))])
 
 
 @torch.no_grad()

@@ -1,0 +1,62 @@
+"""Edited weights on disk: one safetensors file, whose metadata says what it belongs to; no pickle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
+
+from rv_edit.editors.weight_memory import WeightMemory
+from rv_edit.errors import ConfigError
+
+FILE = "weights.safetensors"
+ABOUT = "rv_edit"
+
+
+def save(memory: WeightMemory, folder: Path) -> Path:
+    """Write the file into ``folder``, made where it does not exist; what was there stays whole until replaced.
+
+    Raises:
+        ConfigError: the folder cannot be written or the disk is full.
+    """
+    state = {name: tensor.cpu().contiguous() for name, tensor in memory.export().items()}
+    pending = folder / f"{FILE}.new"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with pending.open("wb") as file:
+                file.write(safetensors.save(state, {ABOUT: memory.header()}))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            pending.unlink(missing_ok=True)
+            raise
+        os.replace(pending, folder / FILE)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
+    return folder
+
+
+def load(memory: WeightMemory, folder: Path) -> None:
+    """Read the file and replace the edits in force by its.
+
+    Raises:
+        ConfigError: missing, damaged, or of another model, editor or settings; the edits in force stay.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ConfigError(f"codebook={folder}: no {FILE} there; give the folder that a run of this editor saved")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(ABOUT, "")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"codebook={folder}: {FILE} cannot be read ({error}); restore it from a copy") from error
+    try:
+        memory.take(header, state)
+    except ConfigError as error:
+        raise ConfigError(f"codebook={folder}: {error}") from error
