@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -16,15 +15,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rv_edit.composing import conf_dir as conf_dir
+
 BAD_INPUT = 2
 """Exit status after a mistake that the user can correct; 1 stays for faults of the program."""
-
-
-def conf_dir() -> Path:
-    """The folder of options: beside the package, in a checkout and in an installed wheel alike."""
-    package = Path(__file__).resolve().parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def one_line(error: BaseException) -> str | None:

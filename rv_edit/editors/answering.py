@@ -6,7 +6,7 @@ questions asks exactly what the unedited model is asked, in the same batches, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -90,11 +90,31 @@ def answer_questions(
     Raises:
         RecordError: a picture cannot be decoded.
     """
+    answers: dict[int, Answer] = {}
+    for features, asked in with_contexts(vlm, questions, asking, context_of, pool_layer, pool):
+        scored = _score(vlm, features, [(row, questions[index], context) for row, index, context in asked], asking)
+        answers.update(zip([index for _, index, _ in asked], scored, strict=True))
+    return [answers[index] for index in range(len(questions))]
+
+
+def with_contexts(
+    vlm: VLM,
+    questions: Sequence[Question],
+    asking: Asking,
+    context_of: ContextOf | None = None,
+    pool_layer: int | None = None,
+    pool: str = "mean",
+) -> Iterator[tuple[ImageFeatures, list[tuple[int, int, Context]]]]:
+    """Look at the pictures, some at a time, and find what goes before each question; see :func:`answer_questions`.
+
+    Yields:
+        Features of some pictures; and for each question about one of them the picture's row, the place of the
+        question among ``questions``, and its context.
+    """
     by_image: dict[str, list[int]] = {}
     for index, question in enumerate(questions):
         by_image.setdefault(question.image.sha, []).append(index)
     shas = list(by_image)
-    answers: dict[int, Answer] = {}
     for start in range(0, len(shas), asking.image_batch_size):
         chunk = shas[start : start + asking.image_batch_size]
         pictures: list[ImageRef] = [questions[by_image[sha][0]].image for sha in chunk]
@@ -105,10 +125,7 @@ def answer_questions(
         if context_of is not None and pool_layer is not None:
             pooled = features.pooled[pool_layer][[row for row, _ in rows]]
             contexts = context_of([questions[index] for _, index in rows], pooled)
-        asked = [(row, questions[index], context) for (row, index), context in zip(rows, contexts, strict=True)]
-        for (_, index), answer in zip(rows, _score(vlm, features, asked, asking), strict=True):
-            answers[index] = answer
-    return [answers[index] for index in range(len(questions))]
+        yield features, [(row, index, context) for (row, index), context in zip(rows, contexts, strict=True)]
 
 
 def _score(
