@@ -70,7 +70,12 @@ def main() -> None:
     """Run the command line. Exit status 2 and one line on stderr after bad input, no traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors reach us, instead of Hydra printing them
     try:
-        _job()
+        if sys.argv[1:2] == ["serve"]:
+            from rv_edit.app.command import main as serve
+
+            serve(sys.argv[2:])
+        else:
+            _job()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)

@@ -1,9 +1,9 @@
 """For people who correct a model: :class:`EditedVLM`, a model with the edits made to it.
 
-    vlm = EditedVLM.from_pretrained("llava-hf/llava-1.5-7b-hf", sample=pictures_with_questions)
-    vlm.ask("photo.jpg", "What is this animal known for?")
-    vlm.edit("photo.jpg", "What is this animal known for?", "purring", ["The animal is a cat.", "Cats purr."])
-    vlm.save_pretrained("my_edits")
+vlm = EditedVLM.from_pretrained("<hub id>", sample=pictures_with_questions)
+vlm.ask("photo.jpg", "What is this animal known for?")
+vlm.edit("photo.jpg", "What is this animal known for?", "purring", ["The animal is a cat.", "Cats purr."])
+vlm.save_pretrained("my_edits")
 """
 
 from rv_edit.api.conflicts import Contradiction

@@ -29,7 +29,9 @@ def card(state: State, config: FolderConfig) -> str:
     book, base = state.editor.codebook, config.base
     authors = sorted({state.about_of(edit_id).author for edit_id in state.ids} - {""})
     named = shown_name(base.name)
-    about_base = "" if base.name.startswith("package://") or Path(base.name).exists() else f"base_model: {_quoted(named)}\n"
+    about_base = (
+        "" if base.name.startswith("package://") or Path(base.name).exists() else f"base_model: {_quoted(named)}\n"
+    )
     licence = f"license: {_quoted(config.licence)}\n" if config.licence else ""
     revision = f" at revision `{_code(base.revision)}`" if base.revision else ""
     weights = config.fingerprint.get("base_model", "unknown")

@@ -267,6 +267,11 @@ class EditedVLM:
         with self._writing:
             self._publish(self._state.after(change), change)
 
+    def remember(self, image: Picture) -> None:
+        """Where the picture of an edit is, for :meth:`amend`; pictures of edits made here are known."""
+        picture = as_image(image)
+        self._pictures[picture.sha] = picture
+
     # -- files ---------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path, *, metrics: Metrics = None, licence: str | None = None) -> Path:
@@ -297,9 +302,7 @@ class EditedVLM:
         Raises:
             ConfigError: the hub refuses, or cannot be reached.
         """
-        public = replace(
-            self.base, name=_public(self.base.name), text_encoder=_public(self.base.text_encoder)
-        )
+        public = replace(self.base, name=_public(self.base.name), text_encoder=_public(self.base.text_encoder))
         with tempfile.TemporaryDirectory(prefix="rv_edit-") as folder:
             self._save(Path(folder), public, metrics, licence)
             return push_folder(Path(folder), repo_id, private=private, token=token, message=message)

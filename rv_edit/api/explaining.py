@@ -85,9 +85,7 @@ def explain(book: Codebook, question: str, found: Retrieval) -> Explanation:
                 tuple(entry.kind for entry in behind),
             )
         )
-    return Explanation(
-        question, found.accepted, _reason(book, found), found.threshold, found.facts, tuple(neighbours)
-    )
+    return Explanation(question, found.accepted, _reason(book, found), found.threshold, found.facts, tuple(neighbours))
 
 
 def _reason(book: Codebook, found: Retrieval) -> str:

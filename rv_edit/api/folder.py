@@ -154,7 +154,8 @@ def read_results(path: Path) -> Measured:
         values = {
             str(suite): {when: float(stored[when][suite]["mean"]) for when in ("before", "after")}
             for suite in stored["after"]
-            if stored["after"][suite].get("mean") is not None and (stored["before"].get(suite) or {}).get("mean") is not None
+            if stored["after"][suite].get("mean") is not None
+            and (stored["before"].get(suite) or {}).get("mean") is not None
         }
         return Measured(values, str(stored["codebook"]["checksum"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
