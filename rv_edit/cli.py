@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -16,17 +15,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rv_edit.composing import conf_dir as conf_dir
 from rv_edit.errors import is_bad_input
 
 BAD_INPUT = 2
 """Exit status after a mistake that the user can correct; 1 stays for faults of the program."""
-
-
-def conf_dir() -> Path:
-    """The folder of options: beside the package, in a checkout and in an installed wheel alike."""
-    package = Path(__file__).resolve().parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def one_line(error: BaseException) -> str | None:
@@ -73,7 +66,12 @@ def main() -> None:
     """Run the command line. Exit status 2 and one line on stderr after bad input, no traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors reach us, instead of Hydra printing them
     try:
-        _job()
+        if sys.argv[1:2] == ["serve"]:
+            from rv_edit.app.command import main as serve
+
+            serve(sys.argv[2:])
+        else:
+            _job()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)

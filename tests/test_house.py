@@ -20,11 +20,12 @@ else:
 
 MOST_LINES = 400
 LAYERS = (
-    {"rv_edit", "rv_edit.errors"},
+    {"rv_edit", "rv_edit.composing", "rv_edit.errors"},
     {"rv_edit.vlm", "rv_edit.topology", "rv_edit.metrics"},
     {"rv_edit.augment", "rv_edit.codebook", "rv_edit.embedding", "rv_edit.evidence"},
     {"rv_edit.benchmark", "rv_edit.editors"},
-    {"rv_edit.app", "rv_edit.loggers", "rv_edit.report"},
+    {"rv_edit.api", "rv_edit.loggers", "rv_edit.report"},
+    {"rv_edit.app"},
     {"rv_edit.dashboards", "rv_edit.tasks"},
     {"rv_edit.__main__", "rv_edit.cli", "rv_edit.run"},
 )

@@ -183,6 +183,17 @@ class Codebook(nn.Module):
 
         self._whole_or_not(replay)
 
+    def copy(self) -> Codebook:
+        """Another codebook in this state. Tensors and entries are shared, since no edit changes one in place.
+
+        So one of the two can be edited while others read from the other, and costs little.
+        """
+        other = Codebook(self.dim, self.fingerprint, **asdict(self.storing), **asdict(self.retrieving))
+        other.keys, other.radii, other.counts, other.ledger = self.keys, self.radii, self.counts, self.ledger
+        other.calibration, other.calibration_share = self.calibration, self.calibration_share
+        other._pairs = None if self._pairs is None else self._pairs.copy()
+        return other
+
     # -- questions -----------------------------------------------------------------------------------------
 
     @torch.no_grad()

@@ -78,6 +78,14 @@ class PairDistances:
                 pairs.counts += histogram(part[np.tri(len(part), rows.stop, rows.start - 1, dtype=bool)])
         return pairs
 
+    def copy(self) -> PairDistances:
+        """The same distances, which changes of these leave alone."""
+        other = PairDistances(self.exact_keys)
+        other.size = self.size
+        other.counts = None if self.counts is None else self.counts.copy()
+        other._matrix = self._matrix.copy()
+        return other
+
     @property
     def wants_old_row(self) -> bool:
         """Whether :meth:`move` and :meth:`drop` need the distances that cease to hold."""

@@ -7,7 +7,7 @@ the unedited model is asked, in the same batches, and so answers bit for bit ali
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -97,13 +97,34 @@ def answer_questions(
     Raises:
         RecordError: a picture cannot be decoded.
     """
+    answers: dict[int, Answer] = {}
+    for features, asked in with_contexts(vlm, questions, asking, context_of, pool_layer, pool):
+        rows = [(row, questions[index], context) for row, index, context in asked]
+        scored = _score(vlm, features, rows, asking, scope)
+        answers.update(zip([index for _, index, _ in asked], scored, strict=True))
+    return [answers[index] for index in range(len(questions))]
+
+
+def with_contexts(
+    vlm: VLM,
+    questions: Sequence[Question],
+    asking: Asking,
+    context_of: ContextOf | None = None,
+    pool_layer: int | None = None,
+    pool: str = "mean",
+) -> Iterator[tuple[ImageFeatures, list[tuple[int, int, Context]]]]:
+    """Look at the pictures, some at a time, and find what goes before each question; see :func:`answer_questions`.
+
+    Yields:
+        Features of some pictures; and for each question about one of them the picture's row, the place of the
+        question among ``questions``, and its context.
+    """
     import torch
 
     by_image: dict[str, list[int]] = {}
     for index, question in enumerate(questions):
         by_image.setdefault(question.image.sha, []).append(index)
     shas = list(by_image)
-    answers: dict[int, Answer] = {}
     for start in range(0, len(shas), asking.image_batch_size):
         chunk = shas[start : start + asking.image_batch_size]
         pictures: list[ImageRef] = [questions[by_image[sha][0]].image for sha in chunk]
@@ -115,10 +136,7 @@ def answer_questions(
             pooled = features.pooled[layers[0]] if layers else torch.zeros(len(chunk), 0)
             pooled = pooled[[row for row, _ in rows]]
             contexts = context_of([questions[index] for _, index in rows], pooled)
-        asked = [(row, questions[index], context) for (row, index), context in zip(rows, contexts, strict=True)]
-        for (_, index), answer in zip(rows, _score(vlm, features, asked, asking, scope), strict=True):
-            answers[index] = answer
-    return [answers[index] for index in range(len(questions))]
+        yield features, [(row, index, context) for (row, index), context in zip(rows, contexts, strict=True)]
 
 
 def _score(

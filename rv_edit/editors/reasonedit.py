@@ -6,16 +6,20 @@ occurs only in the value of the answer entry.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
+
 from data_modules.records import Answer, Box, Edit, EditReceipt, Question, RecordError
-from rv_edit.codebook import Codebook
+from rv_edit.codebook import Codebook, Retrieval
 from rv_edit.editors.answering import Asking, Context, answer_questions
 from rv_edit.editors.base import Capabilities, Editor, EditorContext
+from rv_edit.editors.writing import Written, write_answers
 from rv_edit.errors import ConfigError
 from rv_edit.evidence import check_crops, cut
 
@@ -180,6 +184,43 @@ class ReasonEdit(Editor):
         return answer_questions(
             self.vlm, questions, self.asking, self.contexts, self.embedding.pool_layer, self.embedding.pooling
         )
+
+    def write(self, questions: Sequence[Question], max_new_tokens: int = 16) -> list[Written]:
+        """Answer each question in the model's own words, with the facts that :meth:`answer` would use.
+
+        ``choices`` and ``target`` of the questions are not looked at.
+        """
+        if not len(self.codebook):
+            return write_answers(self.vlm, questions, self.asking, max_new_tokens)
+        return write_answers(
+            self.vlm,
+            questions,
+            self.asking,
+            max_new_tokens,
+            self._contexts,
+            self.embedding.layer,
+            self.embedding.pooling,
+        )
+
+    def retrieve(self, questions: Sequence[Question]) -> list[Retrieval]:
+        """What the codebook knows about each question; an early-exit vision pass, and nothing is answered.
+
+        Raises:
+            RecordError: a picture cannot be decoded.
+        """
+        distinct = list(dict.fromkeys(question.image for question in questions))
+        if not distinct or not len(self.codebook):
+            return self.codebook.retrieve(torch.zeros(len(questions), self.embedding.dim))
+        opened = [image.open() for image in distinct]
+        pooled = self.vlm.embed_vision(opened, self.embedding.layer, self.embedding.pooling)
+        rows = pooled[[distinct.index(question.image) for question in questions]]
+        return self.codebook.retrieve(self.embedding.combine(rows, [item.text for item in questions], exact=False))
+
+    def with_codebook(self, codebook: Codebook) -> ReasonEdit:
+        """This editor over another codebook of the same key space; model and options are shared."""
+        other = copy.copy(self)
+        other.codebook = codebook
+        return other
 
     def undo(self, edit_id: str) -> None:
         """Forget an edit; the codebook is then that of the other edits in their order.

@@ -1,0 +1,141 @@
+"""What the routes share: the model, the edits, the thread that answers and the one that edits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from data_modules.records import Question, RecordError
+from rv_edit.api import EditedVLM
+from rv_edit.api.edited import ask_state, explain_state
+from rv_edit.app.batching import Batcher
+from rv_edit.app.errors import RequestError
+from rv_edit.app.keeper import Keeper
+from rv_edit.app.keys import Keys
+from rv_edit.app.observing import Observer
+from rv_edit.app.pictures import ShownImage, read_picture
+from rv_edit.app.settings import ServeSettings
+from rv_edit.app.turns import share_between_threads
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+EXPLAIN = "explain"
+"""The sort of jobs that want to know what is retrieved, and no answer; those that do are sorted by length."""
+
+
+class Service:
+    """A model with its edits, behind a network.
+
+    Args:
+        vlm: the model, with the edits to begin with.
+        settings: checked options.
+        keys: who may use it; empty: whoever can reach it.
+
+    Raises:
+        ConfigError: the data folder cannot be used.
+    """
+
+    def __init__(self, vlm: EditedVLM, settings: ServeSettings, keys: Keys) -> None:
+        self.vlm = vlm
+        self.settings = settings
+        self.keys = keys
+        self.observer = Observer()
+        self.name = settings.name or vlm.base.name.rstrip("/").rpartition("/")[2]
+        self.turns = share_between_threads(vlm.state.editor)
+        self.keeper = Keeper(vlm, settings.data)
+        self.batcher = Batcher(self._answer, settings.batch_size, settings.waiting, self.observer.batches.observe)
+        self._writer = ThreadPoolExecutor(1, "rv_edit-edits")
+        self._decoders = ThreadPoolExecutor(4, "rv_edit-pictures")
+        self._changes = 0
+        self._watch()
+
+    async def picture(self, url: str) -> ShownImage:
+        """The picture of a request, decoded.
+
+        Raises:
+            RequestError: it cannot be used.
+        """
+        read = partial(read_picture, url, self.settings.limits, self.settings.remote)
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, read)
+
+    async def ask(
+        self, image: ShownImage, text: str, choices: Sequence[str] = (), sort: Hashable = EXPLAIN
+    ) -> tuple[Any, int]:
+        """An answer, and the version of the edits that it was given with.
+
+        Args:
+            image: the picture.
+            text: the question.
+            choices: to answer with; none: freely.
+            sort: most tokens of the answer; :data:`EXPLAIN`: an explanation instead.
+
+        Raises:
+            RequestError: too many wait, or it took too long (503).
+            RecordError: the question cannot be answered.
+        """
+        question = Question(uuid.uuid4().hex, image, text, tuple(choices), 0)
+        waiting = self.batcher.submit(question, sort, self.settings.seconds)
+        try:
+            found: tuple[Any, int] = await asyncio.wait_for(asyncio.wrap_future(waiting), self.settings.seconds)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise RequestError("busy: answering took too long; ask again in a moment", 503, "busy") from None
+        self.observer.retrieved(found[0].accepted)
+        return found
+
+    async def change(self, kind: str, make: Callable[[], Result]) -> Result:
+        """Make a change on the thread for changes, one after the other.
+
+        Raises:
+            RequestError: too many wait (503).
+        """
+        if self._changes >= self.settings.waiting:
+            raise RequestError("busy: too many changes wait; send it again in a moment", 503, "busy")
+        self._changes += 1
+        try:
+            # A client that goes away must not stop a change half-way; what it began is finished.
+            done = await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, make))
+        finally:
+            self._changes -= 1
+        self.observer.changes.labels(kind).inc()
+        return done
+
+    def close(self) -> None:
+        """Finish what waits, then let go of everything."""
+        self.batcher.close()
+        self._writer.shutdown()
+        self._decoders.shutdown()
+        self.keeper.close()
+
+    def _answer(self, sort: Hashable, questions: list[Question]) -> list[tuple[Any, int]]:
+        """One batch, all of it with the same edits."""
+        state = self.vlm.state
+        if sort == EXPLAIN:
+            return [(told, state.version) for told in explain_state(state, questions)]
+        for question in questions:
+            self._check_choices(question)
+        assert isinstance(sort, int)
+        return [(reply, state.version) for reply in ask_state(state, questions, sort)]
+
+    def _check_choices(self, question: Question) -> None:
+        with self.turns():
+            for choice in question.choices:
+                try:
+                    self.vlm.state.editor.vlm.prompts.answer_ids(choice)
+                except ValueError as error:
+                    raise RecordError(f"choices: {error}") from error
+
+    def _watch(self) -> None:
+        observer = self.observer
+        observer.watch("rv_edit_edits", "Edits in the codebook", lambda: len(self.vlm.state.ids))
+        observer.watch("rv_edit_keys", "Keys in the codebook", lambda: self.vlm.state.editor.num_keys)
+        observer.watch("rv_edit_codebook_bytes", "Bytes of keys and sentences", lambda: self.vlm.state.editor.nbytes)
+        observer.watch("rv_edit_version", "Changes since the edits begun with", lambda: self.vlm.state.version)
+        observer.watch("rv_edit_journal_bytes", "Bytes of the journal", lambda: self.keeper.journal.size)
+        observer.watch("rv_edit_questions_waiting", "Questions that wait", lambda: self.batcher.waiting)
+        observer.watch("rv_edit_changes_waiting", "Changes that wait or are made", lambda: self._changes)
