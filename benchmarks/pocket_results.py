@@ -34,6 +34,7 @@ VARIANTS = {
     "text alone (λ = 1000)": [other_key(1000.0)],
     "picture alone (λ = 0)": [other_key(0.0)],
     "dual key, calibrated gate": ["editor.codebook.gate=calibrated"],
+    "dual key, facts keyed by crops alone": ["editor.reasoning_keys=patch"],
 }
 # Table 1, unedited and ReasonEdit, in the order of SUITES without contrast.
 PAPER: Mapping[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {

@@ -309,6 +309,30 @@ def drill(scene: Scene, rng: Random) -> Group:
     return group
 
 
+def pair_drill(scene: Scene, rng: Random) -> Group:
+    """An answer beside a sighting, nothing else: whether to believe it, the picture alone can tell.
+
+    One or two pairs, each as often true as from another picture; where something is hidden, a plain :func:`drill`.
+    """
+    if any(one.hidden for one in scene.things):
+        return drill(scene, rng)
+    context: list[Statement] = []
+    queries: list[Query] = []
+    for thing in rng.sample(scene.things, min(len(scene.things), rng.choice((1, 1, 2)))):
+        query = value_query(scene, thing, random_relation(rng), rng, named=0.0)
+        absent = [one for one in KINDS if one not in visible_kinds(scene)]
+        kind = thing.kind if rng.random() < 0.5 else rng.choice(absent)
+        value = random_value(query.relation, rng, believed(kind, query.relation))
+        context += [Sighting(query.description, kind), AnswerStatement(query, value)]
+        queries.append(query)
+    rng.shuffle(context)
+    group = Group([one.render(rng) for one in context])
+    for query in (*queries, *queries, random_query(scene, rng)):
+        if (item := item_about(query, context, scene, rng)) is not None:
+            group.items.append(item)
+    return group
+
+
 SHELVES, EDITS_A_SHELF = 64, 300
 
 

@@ -22,6 +22,7 @@ from rv_edit.pocket.training.contexts import (
     drill,
     item_about,
     near_miss,
+    pair_drill,
     random_query,
     random_value,
     remark,
@@ -240,4 +241,5 @@ def lesson(rng: Random, told: int = 3, easy: float = 0.0) -> Lesson:
     groups += [told_group(scene, rng, easy=simple) for _ in range(min(told, 1) if simple else told // 2)]
     groups += [retrieved_group(scene, rng) for _ in range(0 if simple else told - told // 2)]
     groups += [drill(scene, rng) for _ in range(drills)]
+    groups += [pair_drill(scene, rng) for _ in range(0 if simple or not told else 1)]
     return Lesson(view, [group for group in groups if group.items])
