@@ -23,8 +23,9 @@ def page(results: Mapping[str, Any]) -> str:
     lines = [
         "# Cost at real size",
         "",
-        "Random bf16 weights in the models' real shapes, made-up pictures of real photo sizes, all gates forced open.",
-        f"{machine['device']}, torch {machine['torch']}, transformers {machine['transformers']}.",
+        "Random bf16 weights in the models' shapes, made-up pictures, all gates forced open. Pictures of "
+        + ", ".join(f"{width}×{height}" for width, height in options["sizes"])
+        + f" pixels; {machine['device']}, torch {machine['torch']}, transformers {machine['transformers']}.",
         "",
     ]
     if not judged:
@@ -47,7 +48,7 @@ def section(name: str, found: Mapping[str, Any], judged: bool) -> list[str]:
     lines = [
         f"## `{name}`",
         "",
-        f"{model['parameters'] / 1e9:.2f} billion parameters, {model['weights_gb']:.1f} GB with the sentence encoder, "
+        f"{model['parameters'] / 1e9:.3g} billion parameters, {model['weights_gb']:.3g} GB with the sentence encoder, "
         f"{model['image_tokens']} tokens a picture, batches of up to {model['batch_tokens']} tokens.",
         "",
         "| what is asked | measured | target on an H200 | met |",
