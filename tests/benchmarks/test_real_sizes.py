@@ -15,27 +15,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    "--device",
-    "cpu",
-    "--scale",
-    "0.01",
-    "--sizes",
-    "96x72,72x96",
-    "--edits",
-    "1",
-    "--fill",
-    "3",
-    "--questions",
-    "2",
-    "--rounds",
-    "1",
-    "--mined",
-    "2",
-    "--pairs",
-    "2",
-    "--sample",
-    "4",
-]
+    "--device", "cpu", "--scale", "0.01", "--sizes", "96x72,72x96", "--edits", "1", "--fill", "3", "--questions", "2",
+    "--rounds", "1", "--mined", "2", "--pairs", "2", "--sample", "4",
+]  # fmt: skip
 
 
 def run(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
