@@ -70,13 +70,19 @@ def test_little_is_held_at_a_time(checkpoint: Path, images: list[Image.Image]) -
     bounded = load_vlm(str(checkpoint), batch_tokens=100)
     gc.collect()
     before = held(bounded)
-    most: list[int] = []
-    handle = bounded.lm_layers()[-1].register_forward_hook(lambda *_: most.append(held(bounded) - before))
+    seen: dict[str, list[int]] = {"shared": [], "prefill": [], "continue": []}
+
+    def see(*_: Any) -> None:
+        assert bounded.hook_context is not None
+        seen[bounded.hook_context.phase].append(held(bounded) - before)
+
+    handle = bounded.lm_layers()[-1].register_forward_hook(see)
     feats = bounded.encode_images(images)
     rows = feats.pick([0, 0, 0, 1, 1, 2, 3, 3])
     bounded.score(rows, [bounded.format_prompt(question) for question in QUESTIONS * 2], ANSWERS * 2)
     handle.remove()
-    assert len(most) > 5 and 100 < max(most) <= 200
+    assert len(seen["prefill"]) > 2 and max(seen["shared"] + seen["prefill"]) <= 100
+    assert len(seen["continue"]) > 2 and 100 < max(seen["continue"]) <= 200
     gc.collect()
     assert held(bounded) == before
 
