@@ -96,7 +96,7 @@ def _continue(
         part = [jobs[place] for place in places]
         past = context.select([row for row, _ in part])
         batch = text_batch(vlm, [ids[:-1] for _, ids in part], past)
-        hidden, _ = run(vlm, batch, "continue", [items[row] for row, _ in part], past=past)
+        hidden = run(vlm, batch, "continue", [items[row] for row, _ in part], past=past)[0]
         logp = token_logp(vlm, hidden[batch.mask.to(hidden.device)], [token for _, ids in part for token in ids[1:]])
         sums = [piece.sum() for piece in logp.split([len(ids) - 1 for _, ids in part])]
         out.update(zip(part, torch.stack(sums).tolist(), strict=True))

@@ -133,6 +133,7 @@ def test_unusable_addresses_are_one_line(tmp_path: Path, monkeypatch: pytest.Mon
         message = str(caught.value)
         assert "\n" not in message
         assert str(name).rsplit("/", 1)[-1] in message
+    assert message.endswith("get it with: hf download nobody/no-model")
     with pytest.raises(ConfigError, match="batch_size=0"):
         TextEncoder(tmp_path, batch_size=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from transformers import DynamicCache
 
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import VLM, load_vlm, probe_layers
@@ -54,6 +56,35 @@ def test_no_pass_is_larger_than_it_says(vlm: VLM, checkpoint: Path, images: list
     for place in (2, 3):
         for ref, value in expected[place].items():
             assert torch.allclose(value, got[place][ref], atol=1e-4), ref
+
+
+def held(vlm: VLM) -> int:
+    """Tokens whose keys and values some cache holds now; what several caches share counts once."""
+    layers = [layer for found in gc.get_objects() if isinstance(found, DynamicCache) for layer in found.layers[:1]]
+    kept = {layer.keys.data_ptr(): layer.keys for layer in layers if layer.keys is not None}
+    return sum(keys.shape[0] * keys.shape[2] for keys in kept.values())
+
+
+def test_little_is_held_at_a_time(checkpoint: Path, images: list[Image.Image]) -> None:
+    """A batch's prompts and their copies for the answers; nothing of the batch before, or of what prompts share."""
+    bounded = load_vlm(str(checkpoint), batch_tokens=100)
+    gc.collect()
+    before = held(bounded)
+    seen: dict[str, list[int]] = {"shared": [], "prefill": [], "continue": []}
+
+    def see(*_: Any) -> None:
+        assert bounded.hook_context is not None
+        seen[bounded.hook_context.phase].append(held(bounded) - before)
+
+    handle = bounded.lm_layers()[-1].register_forward_hook(see)
+    feats = bounded.encode_images(images)
+    rows = feats.pick([0, 0, 0, 1, 1, 2, 3, 3])
+    bounded.score(rows, [bounded.format_prompt(question) for question in QUESTIONS * 2], ANSWERS * 2)
+    handle.remove()
+    assert len(seen["prefill"]) > 2 and max(seen["shared"] + seen["prefill"]) <= 100
+    assert len(seen["continue"]) > 2 and 100 < max(seen["continue"]) <= 200
+    gc.collect()
+    assert held(bounded) == before
 
 
 def test_runs_are_as_long_as_they_may_be() -> None:

@@ -71,6 +71,19 @@ def test_bfloat16(vlm: VLM, checkpoint: Path, images: list[Image.Image]) -> None
         assert full[index].logp == pytest.approx(batched[index].logp, rel=0.05)
 
 
+def test_float16(checkpoint: Path, images: list[Image.Image]) -> None:
+    """Parts that the library keeps in fp32 then, such as a Q-Former's queries, do not meet the rest unprepared."""
+    half = load_vlm(str(checkpoint), dtype="float16")
+    feats = half.encode_images(images[:1], pool_layers=[1])
+    assert feats.rows[0].tokens.dtype == torch.float16 and feats.pooled[1].dtype == torch.float32
+    prompt = half.format_prompt("What is it?")
+    (score,) = half.score(feats, [prompt], [["red", "a small dog"]])
+    full = load_vlm(str(checkpoint))
+    (plain,) = full.score(full.encode_images(images[:1]), [prompt], [["red", "a small dog"]])
+    assert score.logp == pytest.approx(plain.logp, rel=0.02)
+    assert all(value.isfinite().all() for value in half.embed_layers(images[:1], [prompt]).values())
+
+
 def test_missing_weights_are_refused(broken: Path) -> None:
     """The library only warns, and fills in random ones."""
     file = broken / "model.safetensors"
