@@ -35,7 +35,7 @@ def test_contents(wheel: Path) -> None:
     wanted = {str(path.relative_to(ROOT)) for path in files(".py", under=("rv_edit", "data_modules"))}
     wanted |= {f"rv_edit/{path.relative_to(ROOT)}" for path in files(".yaml", under=("conf",))}
     wanted |= {str(path.relative_to(ROOT)) for path in files("", under=("rv_edit/report/page",))}
-    wanted |= {"rv_edit/py.typed", "data_modules/py.typed"}
+    wanted |= {"rv_edit/py.typed", "data_modules/py.typed", "data_modules/schema/edit.schema.json"}
     assert not wanted - names
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"rv_edit", "data_modules"}

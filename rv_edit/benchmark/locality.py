@@ -99,5 +99,10 @@ class WordOverlap:
     def top(self, text: str, k: int) -> list[int]:
         """Places of the ``k`` texts with the highest overlap, best first, the first among equals; none with 0."""
         scores = self.scores(text)
-        best = np.argsort(-scores, kind="stable")[:k]
+        if k < len(scores):  # the k best and all that equal the last of them, found without sorting the rest
+            least = np.partition(scores, len(scores) - k)[len(scores) - k] if k > 0 else np.inf
+            places = np.flatnonzero(scores >= least)
+        else:
+            places = np.arange(len(scores))
+        best = places[np.argsort(-scores[places], kind="stable")][:k]
         return [int(index) for index in best if scores[index] > 0]

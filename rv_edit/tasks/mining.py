@@ -114,4 +114,5 @@ def _work(plain: Any, scoring: Scoring, device: str, failures: Any) -> None:
         vlm: VLM = instantiate(cfg.model.vlm, device=device, _convert_="all")
         mine_pool(vlm, data.records, scoring)
     except Exception as error:  # noqa: BLE001  to be told by the process that a user sees
-        failures.put(str(error) if is_bad_input(error) else traceback.format_exc())
+        known = next((one for one in (error, error.__cause__) if one is not None and is_bad_input(one)), None)
+        failures.put(traceback.format_exc() if known is None else str(known))
