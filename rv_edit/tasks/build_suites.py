@@ -132,7 +132,7 @@ def _write(
     rows, items = [], []
     for plan in plans:
         made, dropped = items_of(plan, drawing[plan.edit.id], options.settings, written, drawn)
-        rows.append(edit_row(plan, model, dropped))
+        rows.append(edit_row(plan, model, options.settings.suites, dropped))
         items += made
     edits, everything = merged(options.folder, rows, items, options.settings.suites)
     total = summary(edits, everything, {"dataset": about["dataset"], "options": OPTIONS})

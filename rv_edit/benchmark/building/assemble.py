@@ -78,8 +78,13 @@ def _item(
     return {**asked, "target": target, **more}
 
 
-def edit_row(plan: EditPlan, model: str, dropped: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """What the folder keeps of an edit, so that it is known again, and for which model which facts induce its error."""
+def edit_row(
+    plan: EditPlan, model: str, suites: Sequence[str], dropped: Mapping[str, Mapping[str, int]]
+) -> dict[str, Any]:
+    """What the folder keeps of an edit: what it is known by, whose error it is, and which facts induce that error.
+
+    ``suites`` are those made; without ``coe_gen`` the error chain was not looked for.
+    """
     edit = plan.edit
     return {
         "id": edit.id,
@@ -89,7 +94,8 @@ def edit_row(plan: EditPlan, model: str, dropped: Mapping[str, Mapping[str, int]
         "answer": edit.answer,
         "facts": list(edit.reasoning),
         "caption": plan.caption,
-        "chains": {model: list(plan.chain)},
+        "models": [model],
+        "chains": {model: list(plan.chain)} if "coe_gen" in suites else {},
         "dropped": {suite: dict(reasons) for suite, reasons in dropped.items()},
     }
 
@@ -113,6 +119,7 @@ def merged(
         others = {suite: lost for suite, lost in old.get("dropped", {}).items() if suite not in suites}
         row["dropped"] = {**others, **row["dropped"]}
         row["chains"] = {**old.get("chains", {}), **row["chains"]}
+        row["models"] = sorted({*old.get("models", ()), *row["models"]})
 
     def stays(item: Item) -> bool:
         name, suite = item["edit_id"], item["suite"]
@@ -134,13 +141,13 @@ def summary(
     for row in edits:
         for suite, reasons in row["dropped"].items():
             dropped[suite].update(reasons)
-    chains = [(model, chain) for row in edits for model, chain in row["chains"].items()]
-    without = Counter(model for model, chain in chains if not chain)
+    errors = Counter(model for row in edits for model in row["models"])
+    without = Counter(model for row in edits for model, chain in row["chains"].items() if not chain)
     return {
         "schema": SCHEMA,
         **about,
         "edits": len(edits),
-        "edits_by_model": dict(sorted(Counter(model for model, _ in chains).items())),
+        "edits_by_model": dict(sorted(errors.items())),
         "edits_without_error_chain": dict(sorted(without.items())),
         "made": {suite: made[suite] for suite in BUILT},
         "dropped": {suite: dict(sorted(reasons.items())) for suite, reasons in dropped.items() if reasons},

@@ -164,6 +164,8 @@ def _diffusers() -> Any:
     finally:
         said.setLevel(level)
     diffusers.utils.logging.disable_progress_bar()
+    # One warning for every prompt that CLIP's 77 tokens cannot hold, although the T5 beside it reads all of it.
+    diffusers.utils.logging.set_verbosity_error()
     return diffusers
 
 

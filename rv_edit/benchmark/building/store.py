@@ -55,6 +55,7 @@ class PictureStore:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(draft, path)
+            _sync_folder(path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -79,6 +80,15 @@ class PictureStore:
             return ImageRef(sha=row["sha"], path=str(path)).open()
         except RecordError as error:
             raise ConfigError(f"{path}: damaged; delete it and give the same command again") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the name of a new file outlive a power cut, as its content does."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_blank(image: Image.Image, spread: int) -> bool:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,13 +59,10 @@ def write_texts(
 
     with ThreadPoolExecutor(max_workers=provider.concurrency, thread_name_prefix="texts") as pool:
         futures: dict[Future[Written], str] = {}
-        pending: set[Future[Written]] = set()
         try:
             futures.update({pool.submit(work, job): job.item for job in jobs})
-            pending = set(futures)
-            while pending:
-                finished, pending = wait(pending, timeout=1.0, return_when=FIRST_EXCEPTION)
-                progress(len(finished))
+            for _ in as_completed(futures):
+                progress(1)
                 if stop.is_set():
                     break
         except BaseException:  # an interrupt: what is on its way is paid for, so it is waited for and kept

@@ -82,7 +82,7 @@ def run(folder: Path, plans: list[EditPlan], settings: BuildSettings, model: str
     rows, items = [], []
     for one in plans:
         made, dropped = built(one, settings)
-        rows.append(edit_row(one, model, dropped))
+        rows.append(edit_row(one, model, settings.suites, dropped))
         items += made
     edits, everything = merged(folder, rows, items, settings.suites)
     for name, lines in (("edits.jsonl", edits), ("items.jsonl", everything)):
@@ -113,4 +113,6 @@ def test_later_runs_add_edits_models_and_suites(tmp_path: Path) -> None:
     assert ids(tmp_path)["q1", "coe_gen"] == 4 and ids(tmp_path)["q3", "t_gen"] == 9
     rows = [json.loads(line) for line in (tmp_path / "edits.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == ["q1", "q2", "q3"]
-    assert rows[0]["chains"] == {"llava": [0, 2], "qwen": [1]}
+    assert rows[0]["chains"] == {"llava": [0, 2], "qwen": [1]} and rows[0]["models"] == ["llava", "qwen"]
+    words = run(tmp_path, [plan("q4", chain=())], texts, "llava")
+    assert words["edits_by_model"]["llava"] == 3 and words["edits_without_error_chain"] == {"llava": 1}
