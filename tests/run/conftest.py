@@ -66,6 +66,8 @@ def command(overrides: list[str]) -> Callable[..., subprocess.CompletedProcess[s
     def call(*more: str, tiny: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         given = {item.partition("=")[0] for item in more}
         kept = [item for item in overrides if item.partition("=")[0] not in given] if tiny else []
+        if any(item.startswith("editor=") for item in more):
+            kept = [item for item in kept if not item.startswith("editor.")]
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "HYDRA_"))}
         settings = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", **(env or {})}
         return subprocess.run(
