@@ -42,17 +42,22 @@ def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ]
 
 
+def that_fit(overrides: list[str], more: tuple[str, ...]) -> list[str]:
+    """The overrides that ``more`` does not give, without those of another editor's options."""
+    given = {item.partition("=")[0] for item in more}
+    kept = [item for item in overrides if item.partition("=")[0] not in given]
+    if any(item.startswith("editor=") and item != "editor=reasonedit" for item in more):
+        kept = [item for item in kept if not item.startswith("editor.")]
+    return kept
+
+
 @pytest.fixture
 def composed(overrides: list[str], tmp_path: Path) -> Callable[..., DictConfig]:
     """A configuration as the command line would give it, with ``tmp_path / out`` as output folder."""
 
     def make(*more: str, out: str = "out") -> DictConfig:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            given = {item.partition("=")[0] for item in more}
-            kept = [item for item in overrides if item.partition("=")[0] not in given]
-            if any(item.startswith("editor=") for item in more):
-                kept = [item for item in kept if not item.startswith("editor.")]
-            cfg = compose("config", overrides=[*kept, *more, f"output={tmp_path / out}"])
+            cfg = compose("config", overrides=[*that_fit(overrides, more), *more, f"output={tmp_path / out}"])
         OmegaConf.resolve(cfg)
         return cfg
 
@@ -64,10 +69,7 @@ def command(overrides: list[str]) -> Callable[..., subprocess.CompletedProcess[s
     """``python run.py …`` in a process of its own."""
 
     def call(*more: str, tiny: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        given = {item.partition("=")[0] for item in more}
-        kept = [item for item in overrides if item.partition("=")[0] not in given] if tiny else []
-        if any(item.startswith("editor=") for item in more):
-            kept = [item for item in kept if not item.startswith("editor.")]
+        kept = that_fit(overrides, more) if tiny else []
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "HYDRA_"))}
         settings = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", **(env or {})}
         return subprocess.run(
