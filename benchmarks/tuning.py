@@ -131,8 +131,8 @@ def main() -> None:
         "# Learning rates, by the same search for every editor",
         "",
         f"Written by `python benchmarks/tuning.py --edits {args.edits}` with `{args.model}`: {len(args.rates)} rates,",
-        f"{args.edits} edits a data set, on the tuning split. The score is the mean of all the columns behind it, an edit",
-        "that diverged being wrong; bold is the best.",
+        f"{args.edits} edits a data set, on the tuning split. The score is the mean of all the columns behind it, an",
+        "edit that diverged being wrong; bold is the best.",
         "",
     ]
     for editor in args.editors:
