@@ -21,7 +21,7 @@ from rv_edit.codebook.insertion import store
 from rv_edit.codebook.ledger import Ledger
 from rv_edit.codebook.pairs import PairDistances
 from rv_edit.codebook.prompting import choose_facts
-from rv_edit.codebook.search import nearest
+from rv_edit.codebook.search import Widened, nearest
 from rv_edit.codebook.settings import Retrieving, Storing, split_settings
 from rv_edit.errors import ConfigError
 
@@ -74,6 +74,7 @@ class Codebook(nn.Module):
         self.calibration = torch.zeros(0, dim)
         self.calibration_share = 0.0
         self._pairs: PairDistances | None = PairDistances(self.retrieving.exact_keys)
+        self._widened = Widened()
 
     # -- what is in it -------------------------------------------------------------------------------------
 
@@ -209,7 +210,8 @@ class Codebook(nn.Module):
         queries = checked_queries(queries, self.dim, "queries")
         if not len(self):
             return [Retrieval(accepted=False, threshold=0.0) for _ in range(len(queries))]
-        near, index = nearest(queries.to(self.keys.device), self.keys, self.retrieving.k, self._gatekeeper.scales(self))
+        scales = self._gatekeeper.scales(self)
+        near, index = nearest(queries.to(self.keys.device), self.keys, self.retrieving.k, scales, self._widened)
         thresholds = self._gatekeeper.thresholds(self, index[:, 0])
         results = []
         for row, where, threshold in zip(near.tolist(), index.tolist(), thresholds, strict=True):

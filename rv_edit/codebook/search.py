@@ -11,6 +11,8 @@ from torch import Tensor
 
 DIRECT_KEYS = 256
 """Up to so many keys all distances are computed; beyond, only those of preselected candidates."""
+DIRECT_NUMBERS = 1 << 21
+"""Up to so many pairs of numbers a preselection costs more than it saves, where only the nearest key is asked for."""
 SLACK = 32
 """Candidates beyond the k asked for; more than that many near-ties fall back to all distances."""
 BLOCK = 1 << 24
@@ -29,7 +31,24 @@ def blocks(rows: int, width: int) -> list[slice]:
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def nearest(queries: Tensor, keys: Tensor, k: int, scales: Tensor | None = None) -> tuple[Tensor, Tensor]:
+class Widened:
+    """fp64 keys and their squared lengths, kept until other keys are asked for; key tensors never change in place."""
+
+    def __init__(self) -> None:
+        self._of: Tensor | None = None
+        self._kept = torch.empty(0), torch.empty(0)
+
+    def __call__(self, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, d) and (n,) fp64 of keys (n, d)."""
+        if self._of is not keys:
+            wide = keys.detach().double()
+            self._of, self._kept = keys, (wide, (wide**2).sum(1))
+        return self._kept
+
+
+def nearest(
+    queries: Tensor, keys: Tensor, k: int, scales: Tensor | None = None, widened: Widened | None = None
+) -> tuple[Tensor, Tensor]:
     """The k nearest keys of each query, nearest first, ties to the lower index.
 
     Args:
@@ -37,25 +56,29 @@ def nearest(queries: Tensor, keys: Tensor, k: int, scales: Tensor | None = None)
         keys: (n, d) floating point.
         k: how many; min(k, n) come back.
         scales: (n,) fp32 > 0; distances to key j are divided by scales[j] (hubness correction).
+        widened: of the caller, who asks about the same keys again and again.
 
     Returns:
         distances (B, k) fp32 and indices (B, k) int64.
     """
     k = min(k, len(keys))
-    if len(keys) <= max(DIRECT_KEYS, k + SLACK):
+    few = k == 1 and len(queries) * keys.numel() <= DIRECT_NUMBERS
+    if few or len(keys) <= max(DIRECT_KEYS, k + SLACK):
         return _ranked(_all_distances(queries, keys, scales), None, k)
     found: list[tuple[Tensor, Tensor]] = []
     for rows in blocks(len(queries), max(len(keys), (k + SLACK) * keys.shape[1])):
-        found.append(_nearest_among_candidates(queries[rows].float(), keys, k, scales))
+        found.append(_nearest_among_candidates(queries[rows].float(), keys, k, scales, widened or Widened()))
     if not found:
         return queries.new_zeros(0, k, dtype=torch.float32), torch.zeros(0, k, dtype=torch.int64, device=keys.device)
     return torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
 
 
-def _nearest_among_candidates(queries: Tensor, keys: Tensor, k: int, scales: Tensor | None) -> tuple[Tensor, Tensor]:
+def _nearest_among_candidates(
+    queries: Tensor, keys: Tensor, k: int, scales: Tensor | None, widened: Widened
+) -> tuple[Tensor, Tensor]:
     """Preselect by one fp64 product (no TF32, no autocast), then decide by exact distances."""
-    wide, wide_keys = queries.double(), keys.double()
-    lengths, key_lengths = (wide**2).sum(1, keepdim=True), (wide_keys**2).sum(1)
+    wide, (wide_keys, key_lengths) = queries.double(), widened(keys)
+    lengths = (wide**2).sum(1, keepdim=True)
     estimate = lengths + key_lengths - 2 * wide @ wide_keys.T
     slack = 1e-12 * (lengths + key_lengths.max())  # far above fp64 rounding of the cancellation
     estimate = (estimate - slack).clamp(min=0).sqrt()
@@ -83,6 +106,9 @@ def _all_distances(queries: Tensor, keys: Tensor, scales: Tensor | None) -> Tens
 
 def _ranked(exact: Tensor, index: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
     """The k smallest of each row, earlier columns first among equals."""
+    if k == 1 and index is None and exact.shape[1]:
+        order = exact.argmin(dim=1, keepdim=True)  # the first among equals, as documented
+        return exact.gather(1, order), order
     values, order = exact.sort(dim=1, stable=True)
     order = order[:, :k]
     return values[:, :k].clone(), (order if index is None else index.gather(1, order)).clone()

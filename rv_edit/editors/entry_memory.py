@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from data_modules.records import RecordError
-from rv_edit.codebook.search import blocks, distances, nearest
+from rv_edit.codebook.search import Widened, blocks, distances, nearest
 from rv_edit.editors import entry_codec as codec
 from rv_edit.editors.placing import Fact, Row, Rule
 from rv_edit.errors import ConfigError
@@ -117,6 +117,7 @@ class EntryMemory(nn.Module):
         self.register_buffer("values", torch.zeros(0, width))
         self.stream: tuple[Item, ...] = ()
         self.rows: tuple[Row, ...] = ()
+        self._widened = Widened()
 
     # -- what is in it -------------------------------------------------------------------------------------
 
@@ -183,7 +184,7 @@ class EntryMemory(nn.Module):
 
         There must be an entry.
         """
-        near, index = nearest(queries.to(self.keys.device, torch.float32), self.keys, 1)
+        near, index = nearest(queries.to(self.keys.device, torch.float32), self.keys, 1, widened=self._widened)
         index = index[:, 0]
         return Found(index, near[:, 0], self.radii[index] * (1 + self.rounding))
 

@@ -185,7 +185,7 @@ def typical_distance(vlm: VLM, sample: Sequence[tuple[ImageRef, str]]) -> float:
         except RecordError:
             continue
         keys.append(prompt_key(vlm, feats, vlm.format_prompt(question), Grace.pooling))
-    median = float(torch.pdist(torch.stack(keys).double()).median()) if len(keys) > 1 else 0.0
+    median = float(torch.pdist(torch.stack(keys).cpu().double()).median()) if len(keys) > 1 else 0.0
     if not 0 < median < float("inf"):
         raise ConfigError(
             f"editor.epsilon: the keys of {len(keys)} questions give no typical distance ({median}); "

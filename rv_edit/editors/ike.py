@@ -24,6 +24,7 @@ from rv_edit.editors.answering import Asking, Context, answer_questions
 from rv_edit.editors.base import Capabilities, Editor, EditorContext
 from rv_edit.editors.option_kinds import check_kinds
 from rv_edit.editors.reasonedit import ANSWER_TEMPLATE, check_template
+from rv_edit.vlm import PromptTooLongError
 
 if TYPE_CHECKING:
     from rv_edit.embedding import TextEncoder
@@ -98,7 +99,8 @@ class IKE(Editor):
         """Store the answer's sentence; with ``cot`` each fact as well.
 
         Raises:
-            RecordError: the id is taken, or a text cannot be embedded; nothing is stored.
+            RecordError: the id is taken, or a text cannot be embedded or is longer than the model reads; nothing is
+                stored.
         """
         started = time.perf_counter()
         if edit.id in self.edit_ids:
@@ -106,6 +108,7 @@ class IKE(Editor):
         edit.image.open()  # a picture that nobody can see would be refused by every other editor
         facts = edit.reasoning if self.cot else ()
         sentence = self.answer_template.format(question=edit.question, answer=edit.answer)
+        self._check_length(edit, [sentence, *facts])
         about = {"edit_id": edit.id, "image": edit.image.sha, "question": edit.question, "answer": edit.answer}
         report = self.codebook.insert(
             edit.id,
@@ -162,6 +165,15 @@ class IKE(Editor):
         """
         options = {**vars(self.codebook.storing), **vars(self.codebook.retrieving)}
         self.codebook = Codebook.load(folder, expect_fingerprint=self.codebook.fingerprint, **options)
+
+    def _check_length(self, edit: Edit, sentences: Sequence[str]) -> None:
+        """Refuse an edit of which a sentence does not even fit before its own question."""
+        for sentence in sentences:
+            prompt = self.vlm.format_prompt(edit.question, [sentence])
+            try:
+                self.vlm.prompts.check_length(len(self.vlm.prompts.encode([prompt])[0]), prompt)
+            except PromptTooLongError as error:
+                raise RecordError(f"edit {edit.id}: {error}") from error
 
     def _contexts(self, questions: list[Question], pooled: Tensor) -> list[Context]:
         """Retrieve once a question, by its words."""

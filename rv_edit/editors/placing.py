@@ -49,10 +49,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Placed:
-    """The entries after a fact was placed, the row it went to, and the facts (positions) that it put out of force."""
+    """The entries after a fact was placed, whether it founded one, and the facts it put out of force (positions)."""
 
     rows: tuple[Row, ...]
-    at: int
     new: bool
     superseded: tuple[int, ...] = ()
 
@@ -69,7 +68,7 @@ class GraceRule:
     ``ε_new = d/2``. Else k takes the fact: its value is trained on, and ``ε_k = d`` where d is more.
 
     A split cannot tell apart what lies at one point: another label within ``same`` · ε of k puts k out of force
-    instead, and takes its radius over.
+    instead, with all that it was trained on, and founds an entry no wider than k was, nor than ε.
 
     Attributes:
         gap: what a split leaves between the two radii.
@@ -85,17 +84,17 @@ class GraceRule:
         fresh = Row(position, new.radius, (position,))
         near = nearest_row(distances)
         if near is None or distances[near] > new.radius + rows[near].radius:
-            return Placed((*rows, fresh), len(rows), True)
+            return Placed((*rows, fresh), True)
         old, distance = rows[near], distances[near]
         if facts[old.founder].label == new.label:
             grown = replace(old, radius=max(old.radius, distance), chain=(*old.chain, position))
-            return Placed(_with(rows, near, grown), near, False)
+            return Placed(_with(rows, near, grown), False)
         if distance <= self.same * new.radius:
             kept = (*rows[:near], *rows[near + 1 :])
-            return Placed((*kept, replace(fresh, radius=old.radius)), len(kept), True, old.chain)
+            return Placed((*kept, replace(fresh, radius=min(old.radius, new.radius))), True, old.chain)
         # Where d/2 is more than the old radius, the old one grows: GRACE sets it without looking.
         halved = replace(old, radius=max(distance / 2 - self.gap, 0.0))
-        return Placed((*_with(rows, near, halved), replace(fresh, radius=distance / 2)), len(rows), True)
+        return Placed((*_with(rows, near, halved), replace(fresh, radius=distance / 2)), True)
 
 
 class BalancEditRule:
@@ -115,11 +114,11 @@ class BalancEditRule:
                 kept = (*rows[:index], *rows[index + 1 :])
                 chain = (*row.chain, position) if agrees else (position,)
                 gone = () if agrees else (row.founder,)
-                return Placed((*kept, Row(position, new.radius, chain)), len(kept), True, gone)
+                return Placed((*kept, Row(position, new.radius, chain)), True, gone)
         near = nearest_row(distances)
         overlaps = near is not None and distances[near] <= rows[near].radius
         chain = (*rows[near].chain, position) if near is not None and overlaps else (position,)
-        return Placed((*rows, Row(position, new.radius, chain)), len(rows), True)
+        return Placed((*rows, Row(position, new.radius, chain)), True)
 
 
 def nearest_row(distances: Sequence[float]) -> int | None:

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from rv_edit.vlm import VLM, ImageFeatures
     from rv_edit.vlm.prompts import Prompt
 
-KEYS = ("last", "mean")
-"""Of what enters the block, a question's key is the state at its prompt's last token, or the mean over the prompt."""
-
 
 @dataclass(frozen=True, eq=False)
 class BlockInputs:
@@ -46,7 +43,7 @@ class BlockInputs:
     ids: tuple[int, ...]
 
     def key(self, pooling: str) -> Tensor:
-        """The key (d,) by one of :data:`KEYS`."""
+        """The key (d,) of the question: ``last | mean``."""
         return self.last if pooling == "last" else self.mean
 
 

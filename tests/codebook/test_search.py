@@ -76,3 +76,31 @@ def test_distances_are_symmetric_and_ignore_autocast():
 def test_no_queries_give_no_rows():
     assert nearest(torch.zeros(0, 4), torch.randn(500, 4), 5)[0].shape == (0, 5)
     assert nearest(torch.zeros(0, 4), torch.randn(5, 4), 9)[1].shape == (0, 5)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_single_nearest_is_brute_force_alone_and_in_a_batch(scaled):
+    """One query is compared with all keys, many are preselected: the same distances and indices, ties included."""
+    generator = torch.Generator().manual_seed(4)
+    keys, queries = torch.randn(3000, 64, generator=generator), torch.randn(40, 64, generator=generator)
+    keys[1500:] = keys[:1500]  # every nearest key is there twice
+    scales = torch.rand(1500, generator=generator).repeat(2) + 0.5 if scaled else None
+    assert len(keys) * 64 <= search.DIRECT_NUMBERS < 40 * len(keys) * 64
+    d, index = nearest(queries, keys, 1, scales)
+    expected, order = by_numpy(queries, keys, 1, scales)
+    assert np.array_equal(index.numpy(), order) and int(index.max()) < 1500
+    np.testing.assert_allclose(d.numpy(), expected, rtol=1e-5)
+    for row in range(40):
+        one, where = nearest(queries[row : row + 1], keys, 1, scales)
+        assert torch.equal(one, d[row : row + 1]) and torch.equal(where, index[row : row + 1])
+
+
+def test_kept_keys_are_never_those_of_an_earlier_state():
+    generator = torch.Generator().manual_seed(5)
+    queries, widened = torch.randn(9, 20, generator=generator), search.Widened()
+    keys = torch.randn(500, 20, generator=generator)
+    for _ in range(3):
+        fresh = nearest(queries, keys, 3)
+        for left, right in zip(fresh, nearest(queries, keys, 3, widened=widened), strict=True):
+            assert torch.equal(left, right)
+        keys = torch.cat([keys[1:], torch.randn(1, 20, generator=generator)])

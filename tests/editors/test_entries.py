@@ -16,7 +16,7 @@ from rv_edit.editors import balancedit, grace
 from rv_edit.editors.entry_editor import EntryEditor
 from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
-from rv_edit.vlm import VLM
+from rv_edit.vlm import VLM, load_vlm
 from tests.editors.conftest import make_edit, question
 from tests.editors.entry_makers import ASKING, MAKERS, scores
 
@@ -275,6 +275,23 @@ def test_casts_leave_keys_and_values_alone(make: Maker) -> None:
     before = editor.checksum()
     editor.memory.half()
     assert editor.checksum() == before and editor.entries.values.dtype == torch.float32
+
+
+def test_models_in_half_precision(make: Maker, vlm_folder: Path, tmp_path: Path) -> None:
+    """What training reads is kept in the model's precision; values and keys are not."""
+    name = make().name
+    half = load_vlm(str(vlm_folder), dtype="bfloat16")
+    editor, other = MAKERS[name](half, steps=60), MAKERS[name](half, steps=60)
+    edit = wrong(half, 0)
+    editor.edit(edit)
+    assert editor.entries.stream[0].states["residual"].dtype == torch.bfloat16
+    assert editor.entries.keys.dtype == editor.entries.values.dtype == torch.float32
+    editor.save(tmp_path)
+    other.load(tmp_path)
+    asked = [edit.as_question(), question(0)]
+    (own, outside), plain = editor.answer(asked), Unedited(half, ASKING).answer(asked)
+    assert edit.choices[own.prediction] == edit.answer and outside.scores == plain[1].scores
+    assert other.answer(asked) == [own, outside] and other.checksum() == editor.checksum()
 
 
 def test_it_edits_under_inference_mode(make: Maker) -> None:

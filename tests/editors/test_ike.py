@@ -159,7 +159,8 @@ def test_bad_edits_and_options_are_one_line(make: Maker, vlm: VLM, encoder_folde
     editor.edit(make_edit(0))
     state = editor.checksum()
     broken = replace(make_edit(1), image=type(make_edit(1).image).from_bytes(b"no picture"))
-    for bad in (make_edit(0), broken):
+    endless = replace(make_edit(2), question="word " * 2000)
+    for bad in (make_edit(0), broken, endless):
         with pytest.raises(RecordError) as caught:
             editor.edit(bad)
         assert "\n" not in str(caught.value)

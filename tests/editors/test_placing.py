@@ -77,8 +77,11 @@ def test_grace_by_hand(second: float, label: tuple, radii: list, chains: list) -
 
 def test_another_label_at_one_point_takes_its_place() -> None:
     facts = [Fact(RED, None, 1.0), Fact(RED, None, 1.0), Fact(BLUE, None, 1.0)]
-    placed = place(GraceRule(), facts, np.array([[0.0], [1.5], [0.0005]]))
-    assert placed.rows == (Row(2, 1.5, (2,)),) and placed.superseded == (0, 1) and placed.new
+    placed = place(GraceRule(), facts, np.array([[0.0], [1.5], [0.0005]]))  # the second one had widened the first
+    assert placed.rows == (Row(2, 1.0, (2,)),) and placed.superseded == (0, 1) and placed.new
+    facts = [Fact(RED, None, 1.0), Fact(BLUE, None, 1.0), Fact(BLUE, None, 1.0)]
+    placed = place(GraceRule(), facts, np.array([[0.0], [1.0], [0.0005]]))  # the second one had narrowed it
+    assert [row.radius for row in placed.rows] == pytest.approx([0.5, 0.5 - 1e-5], rel=1e-5)
 
 
 @pytest.mark.parametrize(
