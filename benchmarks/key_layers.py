@@ -1,9 +1,9 @@
 """``python benchmarks/key_layers.py``: editing with the dual embedding, the best vision and the best language layer.
 
-The ablation of the paper's Fig. 5a. The single layers are those of greatest vision and greatest language modularity in
-the ``layers.csv`` of a topology run, λ = 0; the dual embedding is that run's own choice. Each kind of keys is one run of
-``run.py`` in a folder of its own; one that has its ``results.json`` is not run again. The figure and its table go beside
-the runs.
+The ablation of the paper's Fig. 5a. The single layers are those of greatest vision and greatest language modularity
+in the ``layers.csv`` of a topology run, λ = 0; the dual embedding is that run's own choice. Each kind of keys is one
+run of ``run.py`` in a folder of its own; one that has its ``results.json`` is not run again. The figure and its table
+go beside the runs.
 """
 
 from __future__ import annotations

@@ -58,6 +58,9 @@ def run(cfg: DictConfig) -> KeySpace:
     measured = over_networks(torch.stack(study.layers(range(options.networks))), dim=0)
     rows = layer_rows(refs, *measured, told=study.rewording is not None)
     layer = choose_layer(refs, measured[0], options.pooling)
+    which = POOLINGS.index(options.pooling), NAMES.index("bimodal_modularity")
+    if float(measured[0][layer][which]) <= 0:
+        log.info("no vision block keeps pairs with their variants: bimodal modularity is nowhere above 0")
     space = _calibrated(study, layer)
     grid = log_grid(options.lam.low, options.lam.high, options.lam.points)
     curves = over_networks(torch.stack(study.balance(space, grid)), dim=0)
