@@ -168,7 +168,7 @@ def declared() -> dict[str, set[str]]:
     return {name: {distribution(Requirement(line).name) for line in lines} for name, lines in asked.items()}
 
 
-IMPORT_NAMES = {"PIL": "pillow", "hydra": "hydra-core", "yaml": "pyyaml"}
+IMPORT_NAMES = {"PIL": "pillow", "hydra": "hydra-core", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 
 
 def test_imports_are_declared() -> None:

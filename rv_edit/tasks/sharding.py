@@ -47,7 +47,8 @@ def _work(plain: Any, options: TopologyOptions, device: str, rank: int, world: i
     logging.getLogger().setLevel(logging.ERROR)  # the first process says everything already
     try:
         study = Study(OmegaConf.create(plain), options, device)
-        study.layers(range(rank, options.networks, world))
+        for pairs in study.layer_networks:
+            study.layers(range(rank, options.networks, world), pairs)
     except Exception as error:  # noqa: BLE001  to be raised in the process that a user sees
         ours = is_bad_input(error)
         failures.put((ours, str(error) if ours else traceback.format_exc()))

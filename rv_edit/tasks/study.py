@@ -23,6 +23,7 @@ from rv_edit.tasks.measuring import measure_balance, measure_layers
 from rv_edit.tasks.networks import Network, Pools, Rewording, build_network, draw_batches, fact_sentences
 from rv_edit.tasks.preparing import sample_pictures
 from rv_edit.tasks.topology_options import TopologyOptions
+from rv_edit.topology import Layout
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,7 +60,8 @@ class Study:
         tiles = drawing.pop("tile_pool", None)
         check_kinds("task.augment", drawing, ImageAugmenter)
         self.augmenter = ImageAugmenter(tile_pool=tiles or self.pools.pictures, **drawing)
-        self.layer_networks = self._networks(options.pairs, options.seed)
+        sizes = {options.pairs, *options.sizes}
+        self.layer_networks = {pairs: self._networks(pairs, options.seed) for pairs in sorted(sizes)}
         self.vlm: VLM = instantiate(cfg.model.vlm, device=device, _convert_="all")
         self.encoder = TextEncoder(cfg.model.text_encoder, device=self.vlm.device)
         self.folder = None if cfg.cache is None else Path(cfg.cache).expanduser() / "topology"
@@ -73,14 +75,20 @@ class Study:
             "software": software(),
         }
 
-    def layers(self, places: Sequence[int]) -> list[Tensor]:
-        """The measures in every layer of some of the networks: (layers, poolings, 5) each."""
-        with _bar("Layers", len(places) * self.layer_networks[0].layout.nodes) as advance:
+    def layers(self, places: Sequence[int], pairs: int | None = None) -> list[Tensor]:
+        """The measures in every layer of some of the networks: (layers, poolings, 5) each.
+
+        Args:
+            places: which networks.
+            pairs: of how many pairs: ``options.pairs``, or one of ``options.sizes``.
+        """
+        drawn = self.layer_networks[self.options.pairs if pairs is None else pairs]
+        with _bar(f"Layers, M = {drawn[0].layout.pairs}", len(places) * drawn[0].layout.nodes) as advance:
 
             def measure(network: Network, images: list[Image.Image]) -> Tensor:
                 return measure_layers(self.vlm, network, images, self.options.batch_size, advance)
 
-            networks = [self.layer_networks[place] for place in places]
+            networks = [drawn[place] for place in places]
             shape = (len(self.vlm.layer_refs()), 2, 5)
             return [self._kept({"stage": "layers"}, network, shape, measure, advance) for network in networks]
 
@@ -105,6 +113,15 @@ class Study:
                 found.append(self._kept(stage, network, (len(grid), 5), measure, None))
                 advance(network.layout.nodes)
             return found
+
+    def pictured(self) -> tuple[Network, list[Image.Image]]:
+        """A small network of its own for pictures, and the pictures of its nodes."""
+        assert self.options.figures is not None
+        pairs = self.options.figures.pairs
+        layout = Layout(pairs, pairs - 1, 1, 1)
+        (batch,) = draw_batches(self.data.records, pairs, 1, item_seed(self.options.seed, "figures"))
+        network = build_network(batch, layout, self.pools, self.rewording, self.options.seed)
+        return network, network.open(self.augmenter, self.options.seed)
 
     def _kept(
         self,

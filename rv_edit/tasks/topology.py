@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig
@@ -18,7 +17,9 @@ from rv_edit.embedding import MEASURED, KeySpace, calibrate, shelf
 from rv_edit.embedding.key_space import POOLINGS
 from rv_edit.errors import ConfigError
 from rv_edit.report.files import write_together
+from rv_edit.report.tables import write_csv
 from rv_edit.tasks.checks import check_devices, writable
+from rv_edit.tasks.topology_figures import draw_curves, draw_networks
 from rv_edit.tasks.topology_options import TopologyOptions
 from rv_edit.topology import Measures, balance, harmonic_mean, log_grid, over_networks
 
@@ -30,12 +31,12 @@ log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 NAMES = Measures._fields
-ARTEFACT, LAYERS, BALANCE = "key_space.json", "layers.csv", "balance.csv"
-"""The choice and its curves, in the output folder."""
+ARTEFACT, LAYERS, BALANCE, SIZES = "key_space.json", "layers.csv", "balance.csv", "sizes.csv"
+"""The choice and its curves, in the output folder; each table has its figure beside it."""
 
 
 def run(cfg: DictConfig) -> KeySpace:
-    """Measure every layer, choose one, measure λ, choose it; the artefact and its curves go to ``cfg.output``.
+    """Measure every layer, choose one, measure λ, choose it; artefact, curves and figures go to ``cfg.output``.
 
     Returns:
         The key space, as ``model.key_space=<output>/key_space.json`` gives it to an editor.
@@ -58,19 +59,27 @@ def run(cfg: DictConfig) -> KeySpace:
     measured = over_networks(torch.stack(study.layers(range(options.networks))), dim=0)
     rows = layer_rows(refs, *measured, told=study.rewording is not None)
     layer = choose_layer(refs, measured[0], options.pooling)
+    which = POOLINGS.index(options.pooling), NAMES.index("bimodal_modularity")
+    if float(measured[0][layer][which]) <= 0:
+        log.info("no vision block keeps pairs with their variants: bimodal modularity is nowhere above 0")
     space = _calibrated(study, layer)
     grid = log_grid(options.lam.low, options.lam.high, options.lam.points)
     curves = over_networks(torch.stack(study.balance(space, grid)), dim=0)
     lams = lam_rows(grid, *curves, told=study.rewording is not None)
     best = balance(curves[0][:, 0], curves[0][:, 1])
     # The curves are written in any case: they show why there is no choice.
-    write_together({output / LAYERS: partial(write_csv, rows), output / BALANCE: partial(write_csv, lams)})
-    if not float(best.score) > 0:
+    tables = {LAYERS: rows, BALANCE: lams}
+    if options.sizes:
+        tables[SIZES] = _size_rows(study, refs)
+    write_together({output / name: partial(write_csv, table) for name, table in tables.items()})
+    place, found = int(best.place), float(best.score) > 0
+    if options.figures is not None:
+        draw_curves(output, study, tables, layer, float(grid[place]) if found else None)
+    if not found:
         raise ConfigError(
             f"task.lam: no λ from {options.lam.low:g} to {options.lam.high:g} has vision and language modularity above "
             f"0, see {output / BALANCE}; widen the grid"
         )
-    place = int(best.place)
     space = replace(space, lam=float(grid[place]), curves=_curves(study, rows, lams))
     path = space.save(output / ARTEFACT)
     chosen = f"vision layer {layer} of {study.vlm.num_vision_layers}, {options.pooling} pooling, λ = {space.lam:.3g}"
@@ -81,6 +90,8 @@ def run(cfg: DictConfig) -> KeySpace:
     if cfg.cache is not None:
         space.save(shelf(cfg.cache, space.model_fingerprint, space.encoder_fingerprint))
         log.info("or, until this model is measured again with this cache: model.key_space=%s", MEASURED)
+    if options.figures is not None:
+        draw_networks(output, study, space, rows)
     return space
 
 
@@ -125,11 +136,13 @@ def lam_rows(grid: Tensor, mean: Tensor, spread: Tensor, told: bool) -> list[Row
     ]
 
 
-def write_csv(rows: Sequence[Row], stream: TextIO) -> None:
-    """Rows with the same fields, an empty cell where a measure cannot be told."""
-    writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+def _size_rows(study: Study, refs: Sequence[LayerRef]) -> list[Row]:
+    """The rows of every layer for each number of pairs a network (paper A.4)."""
+    rows: list[Row] = []
+    for pairs in study.layer_networks:
+        found = over_networks(torch.stack(study.layers(range(study.options.networks), pairs)), dim=0)
+        rows += [{"pairs": pairs, **row} for row in layer_rows(refs, *found, told=study.rewording is not None)]
+    return rows
 
 
 def _measured(mean: Tensor, spread: Tensor, told: bool) -> Row:

@@ -26,6 +26,21 @@ class LamOptions:
 
 
 @dataclass(frozen=True)
+class FigureOptions:
+    """Pictures of networks.
+
+    Attributes:
+        pairs: pictures and texts a network, of which all pairs are nodes, beside the variants of each.
+        neighbours: how many nodes a node is to stand among.
+        edges: lines from a node to its nearest ones.
+    """
+
+    pairs: int = 6
+    neighbours: float = 6.0
+    edges: int = 3
+
+
+@dataclass(frozen=True)
 class TopologyOptions:
     """What is measured (paper 3.3, appendix A).
 
@@ -38,6 +53,8 @@ class TopologyOptions:
         facts: text file with a sentence a line, for mismatches; ``None``: the data set's own reasoning.
         fact_count: sentences kept of it.
         lam: the search for λ.
+        sizes: further numbers of pairs a network for which every layer is measured (paper A.4).
+        figures: pictures of networks; ``None``: no figure is drawn.
         augment: ``tile_pool`` and the options of :class:`rv_edit.augment.ImageAugmenter`.
         batch_size: pairs read together.
         sample: pictures for tiles, mismatches and calibration.
@@ -52,6 +69,8 @@ class TopologyOptions:
     facts: str | None = None
     fact_count: int = 500
     lam: LamOptions = field(default_factory=LamOptions)
+    sizes: tuple[int, ...] = ()
+    figures: FigureOptions | None = field(default_factory=FigureOptions)
     augment: Mapping[str, Any] = field(default_factory=dict)
     batch_size: int = 32
     sample: int = 256
@@ -67,13 +86,17 @@ class TopologyOptions:
         given = OmegaConf.to_container(cfg.task, resolve=True)
         assert isinstance(given, dict)
         options = {str(name): value for name, value in given.items() if name not in ("name", "_target_")}
-        lam = options.pop("lam", None) or {}
-        augment = options.pop("augment", None) or {}
-        for name, group in (("lam", lam), ("augment", augment)):
+        drawn = options.get("figures", {}) is not None
+        groups = {name: options.pop(name, None) or {} for name in ("lam", "augment", "figures")}
+        for name, group in groups.items():
             if not isinstance(group, dict):
                 raise ConfigError(f"task.{name}={group!r}: give options, as in conf/task/topology.yaml")
+        sizes = options.pop("sizes", None) or []
+        if not isinstance(sizes, list) or not all(type(size) is int and size >= 2 for size in sizes):
+            raise ConfigError(f"task.sizes={sizes}: give a list of whole numbers of at least 2")
         check_kinds("task", options, cls)
-        check_kinds("task.lam", lam, LamOptions)
+        check_kinds("task.lam", groups["lam"], LamOptions)
+        check_kinds("task.figures", groups["figures"], FigureOptions)
         outside = {
             "scoring.batch_size": cfg.scoring.batch_size,
             "dataset.sample": cfg.dataset.sample,
@@ -83,7 +106,16 @@ class TopologyOptions:
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ConfigError(f"{name}={value}: give a whole number")
         batch_size, sample, seed = outside.values()
-        return cls(**options, lam=LamOptions(**lam), augment=augment, batch_size=batch_size, sample=sample, seed=seed)
+        return cls(
+            **options,
+            lam=LamOptions(**groups["lam"]),
+            sizes=tuple(sorted(set(sizes))),
+            figures=FigureOptions(**groups["figures"]) if drawn else None,
+            augment=groups["augment"],
+            batch_size=batch_size,
+            sample=sample,
+            seed=seed,
+        )
 
     def __post_init__(self) -> None:
         least = {
@@ -94,13 +126,16 @@ class TopologyOptions:
             "task.fact_count": (self.fact_count, 1),
             "task.lam.points": (self.lam.points, 2),
             "task.lam.pairs": (self.lam.pairs, 2),
+            "task.figures.pairs": (self.figures.pairs if self.figures else 2, 2),
+            "task.figures.neighbours": (self.figures.neighbours if self.figures else 1, 1),
+            "task.figures.edges": (self.figures.edges if self.figures else 0, 0),
             "scoring.batch_size": (self.batch_size, 1),
             "dataset.sample": (self.sample, 1),
             "seed": (self.seed, 0),
         }
         for name, (value, bound) in least.items():
             if value < bound:
-                raise ConfigError(f"{name}={value}: give a whole number of at least {bound}")
+                raise ConfigError(f"{name}={value}: give a number of at least {bound}")
         if not 0 < self.lam.low < self.lam.high < math.inf:
             raise ConfigError(f"task.lam.low={self.lam.low}, high={self.lam.high}: give 0 < low < high")
         if self.pooling not in POOLINGS:

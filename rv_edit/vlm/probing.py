@@ -7,6 +7,7 @@ of a batch. Nothing but pooled vectors is ever kept.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def probe_layers(
         (P, B, D) fp32 on the CPU per layer, in the order of ``refs``.
 
     Raises:
-        ConfigError: a layer or a pooling that does not exist.
+        ConfigError: a layer or a pooling that does not exist, or a layer that pictures do not reach.
     """
     if len(images) != len(texts):
         raise ValueError(f"{len(images)} pictures for {len(texts)} texts")
@@ -74,14 +75,18 @@ def probe_layers(
     out = {ref: pooled[:, of_pair] for ref, pooled in out.items()}
     deep = [ref for ref in wanted if ref.text_dependent]
     if deep:
-        feats = ImageFeatures(tuple(rows)).pick(of_pair)
-        prompts = [text if isinstance(text, Prompt) else vlm.format_prompt(text) for text in texts]
+        asked = [text if isinstance(text, Prompt) else vlm.format_prompt(text) for text in texts]
+        times = Counter(zip(of_pair, asked, strict=True))  # what is equal is read once
+        order = {pair: index for index, pair in enumerate(times)}
+        places = [order[pair] for pair in zip(of_pair, asked, strict=True)]
+        feats = ImageFeatures(tuple(rows)).pick([picture for picture, _ in order])
+        prompts, counts = [prompt for _, prompt in order], list(times.values())
         reading = _Reading(vlm, deep, poolings)
         for items in fitting(lengths(vlm, feats, prompts, range(len(prompts))), batch_size, vlm.batch_tokens):
             reading.batch(feats, prompts, items)
             if progress is not None:
-                progress(len(items))
-        out.update(reading.result())
+                progress(sum(counts[item] for item in items))
+        out.update({ref: found[:, places] for ref, found in reading.result().items()})
     elif progress is not None:
         progress(len(images))
     return {ref: out[ref] for ref in wanted}
@@ -103,6 +108,9 @@ def _look(
 
         with watch({ref: modules[ref.path] for ref in refs}, see):
             rows.extend(vlm.image_rows(pixels))
+    for ref, parts in seen.items():
+        if images and not parts:
+            raise ConfigError(f"{vlm.name}: layer {ref.path} does not run when a picture is read; it has no embedding")
     empty = {ref: torch.zeros(len(poolings), 0, ref.dim) for ref in refs}
     return rows, {ref: torch.cat([empty[ref], *parts], dim=1) for ref, parts in seen.items()}
 

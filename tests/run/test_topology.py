@@ -33,6 +33,7 @@ SMALL = (
     "task.around=2",
     "task.lam.pairs=6",
     "task.lam.points=17",
+    "task.figures.pairs=3",
     "+dataset.rewording=tests.run.tiny_data.reword",
 )
 
@@ -94,6 +95,11 @@ def test_artefact_and_curves(small: Composed, tmp_path: Path, caplog: pytest.Log
         assert told == table
     assert all(float(row[f"{name}_std"]) >= 0 for row in layers for name in ("vision_bias", "bimodal_modularity"))
     assert not list(out.glob(".*")) and space.calibration["pairs"] == 4
+    assert {path.stem for path in out.glob("*.png")} == {"layers", "balance", "biased", "networks"}
+    nodes = rows(out / "networks.csv")
+    assert len(nodes) == 3 * (3 * 3 + 3 * 2) and len(rows(out / "biased.csv")) == 2 * (3 * 3 + 3 * 2)
+    assert [row["panel"].split(" = ")[0] for row in nodes[::15]] == ["small λ", "balanced λ", "large λ"]
+    assert f"balanced λ = {space.lam:.3g}," in nodes[15]["panel"]
 
 
 def test_an_edit_run_takes_the_artefact_and_says_so(
@@ -149,6 +155,20 @@ def test_without_rewording_language_bias_is_left_empty(
     assert {row["language_bias_mean"] for row in found} == {""} and float(found[0]["vision_bias_mean"]) > 0
 
 
+def test_further_sizes_are_measured_and_kept(small: Composed, tmp_path: Path, counted: list[str]) -> None:
+    cache = f"cache={tmp_path / 'cache'}"
+    run(small(cache, "task.sizes=[3,4,2]"))
+    assert counted == ["measure_layers"] * 3 + ["measure_balance"] * 3 + ["measure_layers"] * 6
+    found = rows(tmp_path / "out" / "sizes.csv")
+    layers = rows(tmp_path / "out" / "layers.csv")
+    assert [row["pairs"] for row in found] == ["2"] * len(layers) + ["3"] * len(layers) + ["4"] * len(layers)
+    told = [{name: value for name, value in row.items() if name != "pairs"} for row in found[-len(layers) :]]
+    assert told == layers and (tmp_path / "out" / "sizes.png").is_file()
+    counted.clear()
+    run(small(cache, "task.sizes=[3]", "task.figures=null", out="again"))
+    assert counted == [] and not list((tmp_path / "again").glob("*.png"))
+
+
 @pytest.mark.DDP
 def test_two_processes_give_what_one_gives(small: Composed, tmp_path: Path, counted: list[str]) -> None:
     alone = run(small(f"cache={tmp_path / 'one'}"))
@@ -183,6 +203,12 @@ def test_several_devices_need_a_cache(small: Composed) -> None:
         ("task.networks=many", "task.networks"),
         ("task.pairs=1", "task.pairs"),
         ("task.pairs=400", "task.pairs"),
+        ("task.sizes=[1]", "task.sizes"),
+        ("task.sizes=3", "task.sizes"),
+        ("task.sizes=[400]", "task.pairs"),
+        ("task.figures=3", "task.figures"),
+        ("task.figures.pairs=1", "task.figures.pairs"),
+        ("task.figures.edges=many", "task.figures.edges"),
         ("task.anchors=0", "task.anchors"),
         ("task.around=0", "task.around"),
         ("task.pooling=median", "mean, last"),

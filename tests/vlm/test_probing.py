@@ -61,6 +61,19 @@ def test_a_picture_passes_the_tower_once_and_the_language_model_once_a_batch(
         assert min(shared) >= len(feats.rows[0].tokens)
 
 
+def test_equal_pairs_are_one(vlm: VLM, images: list[Image.Image]) -> None:
+    """Also within a batch: a merger that reads the text may see what is equal once."""
+    told: list[int] = []
+    pictures, texts = [images[0], images[1], images[0], images[0]], [TEXTS[0], TEXTS[0], TEXTS[0], TEXTS[1]]
+    found = probe_layers(vlm, pictures, texts, batch_size=16, progress=told.append)
+    assert sum(told) == 4
+    for ref, embeddings in found.items():
+        assert embeddings.shape == (2, 4, ref.dim) and torch.equal(embeddings[:, 0], embeddings[:, 2])
+        for index in (1, 3):
+            single = vlm.embed_layers([pictures[index]], [texts[index]])
+            assert torch.allclose(embeddings[0, index], single[ref][0], atol=1e-4), (ref, index)
+
+
 def test_some_layers_and_poolings(vlm: VLM, images: list[Image.Image]) -> None:
     refs = vlm.layer_refs()
     some = (refs[-1], refs[0])

@@ -55,16 +55,16 @@ CHAT = (
 )
 
 
-def build(folder: Path, seed: int = 0, size: int = 32, patch: int = 8) -> Path:
-    """Write model, tokenizer and processor to ``folder``."""
+def build(folder: Path, seed: int = 0, size: int = 32, patch: int = 8, blocks: int = 3, read: int = -2) -> Path:
+    """Write model, tokenizer and processor to ``folder``; the projector reads the ``read``-th state of the tower."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     tok = tokenizer()
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4, image_size=size,
-            patch_size=patch, projection_dim=32,
+            hidden_size=32, intermediate_size=64, num_hidden_layers=blocks, num_attention_heads=4,
+            image_size=size, patch_size=patch, projection_dim=32,
         ),
         text_config=LlamaConfig(
             vocab_size=len(tok), hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
@@ -72,7 +72,7 @@ def build(folder: Path, seed: int = 0, size: int = 32, patch: int = 8) -> Path:
             bos_token_id=tok.bos_token_id, eos_token_id=tok.eos_token_id,
         ),
         image_token_index=tok.convert_tokens_to_ids("<image>"), image_seq_length=(size // patch) ** 2,
-        vision_feature_layer=-2,
+        vision_feature_layer=read,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
