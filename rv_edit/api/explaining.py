@@ -98,7 +98,7 @@ def _reason(book: Codebook, found: Retrieval) -> str:
     if rules.gate == "calibrated":
         rule = f"the distance that {book.calibration_share:.1%} of unrelated questions pass"
     elif len(book.edit_ids) < rules.min_edits or len(book) < 2:
-        rule = f"{rules.radius_factor:g} times the nearest key's radius, as long as there are under {rules.min_edits} edits"
+        rule = f"{rules.radius_factor:g} times the nearest key's radius, while there are under {rules.min_edits} edits"
     else:
         rule = f"percentile {rules.percentile:g} of all distances between keys"
     verdict, side = ("Accepted", "within") if found.accepted else ("Rejected", "beyond")

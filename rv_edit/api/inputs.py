@@ -67,9 +67,12 @@ def as_evidence(evidence: Mapping[int, Sequence[Box]] | None) -> dict[int, tuple
     if not isinstance(evidence or {}, Mapping):
         raise RecordError("evidence: give a mapping of the index of a fact to its crops (left, top, right, bottom)")
     for fact, crops in (evidence or {}).items():
+        if isinstance(fact, bool) or not isinstance(fact, int):
+            raise RecordError(f"evidence of fact {fact!r}: give the index of a fact, counted from 0")
         try:
-            rows = [crops] if len(crops) == 4 and all(isinstance(side, (int, float)) for side in crops) else crops
-            found[fact] = tuple((left, top, right, bottom) for left, top, right, bottom in rows)  # type: ignore[misc]
+            rows: Any = [crops] if len(crops) == 4 and all(isinstance(side, (int, float)) for side in crops) else crops
+            sides = [[float(side) for side in crop] for crop in rows]
+            found[fact] = tuple((left, top, right, bottom) for left, top, right, bottom in sides)
         except (TypeError, ValueError):
             raise RecordError(f"evidence of fact {fact!r}: {crops!r}; give crops (left, top, right, bottom)") from None
     return found

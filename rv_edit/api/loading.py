@@ -1,4 +1,4 @@
-"""From a name to an editor without edits: an option of ``conf/model``, a folder or a hub id, composed as a run would."""
+"""From a name to an editor without edits: an option of ``conf/model``, a folder or a hub id, composed as in a run."""
 
 from __future__ import annotations
 
