@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from data_modules.records import Box
 
 if TYPE_CHECKING:
-    from rv_edit.codebook import Codebook, Retrieval
+    from rv_edit.codebook import Codebook, Entry, Retrieval
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def explain(book: Codebook, question: str, found: Retrieval) -> Explanation:
     places = {key_id: place for place, key_id in enumerate(book.key_ids)}
     neighbours = []
     for place, (distance, key_id) in enumerate(zip(found.distances, found.key_ids, strict=True)):
-        entries = {}
+        entries: dict[str, Entry] = {}
         for entry in book.ledger.live(book.ledger.groups[places[key_id]]):
             entries.setdefault(entry.normal, entry)  # one sentence may come from several edits: the first
         behind = list(entries.values())

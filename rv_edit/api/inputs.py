@@ -98,7 +98,7 @@ def as_questions(
     count = lengths.pop() if lengths else 1
     # A picture that goes with all questions is read and hashed once.
     images = [as_image(one) for one in pictures] if pictures is not None else [as_image(image)] * count  # type: ignore[arg-type]
-    asked = texts if texts is not None else [question] * count  # type: ignore[list-item]
+    asked = texts if texts is not None else [question] * count
     offered = _offered(choices, count)
     return [
         Question(f"q{place}", picture, as_text(text, f"question {place}"), options, 0)
@@ -116,4 +116,4 @@ def _offered(choices: Choices, count: int) -> list[tuple[str, ...]]:
         return [tuple(as_text(choice, "choices") for choice in listed)] * count
     if len(listed) != count:
         raise RecordError(f"{len(listed)} lists of choices for {count} questions; give one for each, or one for all")
-    return [_offered(options, 1)[0] if options else () for options in listed]  # type: ignore[arg-type]
+    return [_offered(options, 1)[0] if options else () for options in listed]

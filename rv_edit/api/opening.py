@@ -60,6 +60,8 @@ def open_pretrained(
     wanted = model if model is not None else name if folder is None or edits is not None else None
     if wanted is None:
         assert config is not None
+        if config.base.option == ANY_MODEL and config.base.name.startswith("package://"):
+            raise ConfigError(f"{name}: its model is said to lie in a package ({config.base.name}); give it as model=")
         wanted = config.base.name if config.base.option == ANY_MODEL else config.base.option
         revision = revision if edits is not None else config.base.revision
     saved = None if config is None else config.base

@@ -13,6 +13,7 @@ import pytest
 import rv_edit
 from data_modules.records import RecordError
 from rv_edit import EditedVLM
+from rv_edit.api.state import State
 from rv_edit.errors import ConfigError
 from tests.api.conftest import COLOURS, say
 from tests.editors.conftest import picture
@@ -223,14 +224,20 @@ def test_explanations_say_what_lies_how_near_and_why(fresh: Fresh) -> None:
 @pytest.mark.parametrize(
     ("gate", "said"),
     [
-        ({"gate": "percentile"}, "times the nearest key's radius, while there are under 10 edits"),
+        (
+            {"gate": "percentile", "radius_factor": 1e-6},
+            "times the nearest key's radius, while there are under 10 edits",
+        ),
         ({"gate": "percentile", "min_edits": 1, "percentile": 0}, "percentile 0 of all distances between keys"),
     ],
 )
 def test_a_rejected_question_is_answered_by_the_model_alone(fresh: Fresh, gate: dict, said: str) -> None:
-    vlm = fresh()
-    say(vlm, 1)
-    vlm.state.editor.codebook.configure(**gate)
+    book = fresh().state.editor.codebook.copy()
+    book.configure(merge="off", **gate)
+    vlm = EditedVLM(State(fresh().state.editor.with_codebook(book)), fresh().base)
+    # Two keys that nearly coincide: hardly any distance passes the lowest percentile.
+    crop = (0, 0, 18, 18)
+    vlm.edit(picture(1), "What is it?", "red", ["Lamp 1 is red.", "Lamp 1 is red!"], {0: [crop], 1: [crop]})
     question = "How many dogs has the cat, and why does nobody ask?"
     told = vlm.explain(picture(9), question)
     assert not told.accepted and told.reason.startswith("Rejected") and said in told.reason
@@ -246,7 +253,7 @@ def test_a_model_without_a_key_space_needs_a_sample(vlm_folder: Path, tiny: list
     sample = [(picture(index), f"What is {index}?") for index in range(4)]
     vlm = EditedVLM.from_pretrained(vlm_folder, sample=sample, overrides=[*rest, "model.key_space.layer=1"])
     assert vlm.state.editor.embedding.key_space.vision_norm > 0
-    with pytest.raises(ConfigError, match="editor.codebook.nonsense"):
+    with pytest.raises(ConfigError, match="unknown option .nonsense"):
         EditedVLM.from_pretrained(vlm_folder, overrides=[*tiny, "+editor.codebook.nonsense=1"])
     with pytest.raises(ConfigError, match="no such folder"):
         EditedVLM.from_pretrained("./nowhere", overrides=tiny)

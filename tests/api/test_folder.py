@@ -144,7 +144,7 @@ def test_a_folder_cannot_name_code(edited: EditedVLM, tmp_path: Path) -> None:
     again = EditedVLM.from_pretrained(folder, overrides=["model.vlm.dtype=float32"])
     assert again.edits == edited.edits
     change(folder, base__name="package://tests.api.conftest/x")
-    with pytest.raises(ConfigError, match="package"):
+    with pytest.raises(ConfigError, match="said to lie in a package"):
         EditedVLM.from_pretrained(folder, overrides=["model.vlm.dtype=float32"])
     change(folder, base__name="${oc.env:HOME}")
     with pytest.raises(ConfigError, match="give an option"):

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from starlette.testclient import TestClient
 
 from rv_edit import EditedVLM
-from rv_edit.app.keys import Keys, load_keys
+from rv_edit.app.keys import load_keys
 from rv_edit.app.server import create_app
 from rv_edit.app.service import Service
 from rv_edit.app.settings import ServeSettings, read_settings
@@ -70,9 +70,9 @@ def serve(loaded: EditedVLM, tmp_path: Path) -> Iterator[Serve]:
     """``serve(name="tiny", …)``: a service on a folder; the same folder again is a restart once it is closed."""
     open_ones: list[Service] = []
 
-    def make(folder: str = "data", keys: Keys | None = None, **options: Any) -> Service:
+    def make(folder: str = "data", **options: Any) -> Service:
         chosen = settings(tmp_path / folder, name="tiny", **options)
-        service = Service(EditedVLM(loaded.state, loaded.base), chosen, keys or load_keys(chosen)[0])
+        service = Service(EditedVLM(loaded.state, loaded.base), chosen, load_keys(chosen)[0])
         open_ones.append(service)
         close = service.close
 

@@ -55,7 +55,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     Pages.asked.clear()
     names = {"public.test": ["127.0.0.1"], "private.test": ["172.16.1.2"], "both.test": ["127.0.0.1", "172.16.1.2"]}
 
-    def resolve(host: str, port: int, **_: Any) -> list[Any]:
+    def resolve(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         if host not in names:
             names_or_literal = [host] if host.replace(".", "").isdigit() or ":" in host else []
             if not names_or_literal:
@@ -133,7 +133,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(site: str, monkeyp
     answers = iter([["127.0.0.1"], ["172.16.1.2"], ["172.16.1.2"]])
     asked: list[str] = []
 
-    def rebinding(host: str, port: int, **_: Any) -> list[Any]:
+    def rebinding(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in next(answers)]
 

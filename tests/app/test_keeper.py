@@ -54,7 +54,7 @@ def test_a_restart_finds_everything_byte_for_byte(open_keeper: Any, loaded: Edit
     keeper.close()
     again = open_keeper()
     assert again.vlm.state.editor.checksum() == before.editor.checksum()
-    assert again.vlm.edits == keeper.vlm.edits and again.torn is None
+    assert again.vlm.edits == keeper.vlm.edits and again.torn is None and again.vlm.state.version == before.version
     again.amend(ids[3], "Lamp 3 hangs.", [(0, 18, 18, 36)], "")
     assert again.get(ids[3]).reasoning[-1] == "Lamp 3 hangs.", "the picture was kept"
     plain = EditedVLM(loaded.state, loaded.base)
