@@ -224,16 +224,13 @@ def test_explanations_say_what_lies_how_near_and_why(fresh: Fresh) -> None:
 @pytest.mark.parametrize(
     ("gate", "said"),
     [
-        (
-            {"gate": "percentile", "radius_factor": 1e-6},
-            "times the nearest key's radius, while there are under 10 edits",
-        ),
-        ({"gate": "percentile", "min_edits": 1, "percentile": 0}, "percentile 0 of all distances between keys"),
+        ({"radius_factor": 1e-6}, "times the nearest key's radius, while there are under 10 edits"),
+        ({"min_edits": 1, "percentile": 0}, "percentile 0 of all distances between keys"),
     ],
 )
 def test_a_rejected_question_is_answered_by_the_model_alone(fresh: Fresh, gate: dict, said: str) -> None:
     book = fresh().state.editor.codebook.copy()
-    book.configure(merge="off", **gate)
+    book.configure(merge="off", gate="percentile", **gate)
     vlm = EditedVLM(State(fresh().state.editor.with_codebook(book)), fresh().base)
     # Two keys that nearly coincide: hardly any distance passes the lowest percentile.
     crop = (0, 0, 18, 18)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.app.conftest import chat_body, edit_body
-from tests.app.serving import Server
+from tests.app.serving import Forked
 
 pytestmark = pytest.mark.soak
 
@@ -82,8 +82,8 @@ def listing(address: str) -> dict[str, dict[str, Any]]:
 def test_nothing_acknowledged_is_lost(vlm_folder: Path, tiny: list[str], tmp_path: Path) -> None:
     draw = random.Random(0)
     data = tmp_path / "data"
-    options = (f"model={vlm_folder}", "name=tiny", *tiny)
-    server = Server(*options, data=data)
+    server = Forked(data, str(vlm_folder), *tiny)
+    server.start()
     known: dict[str, dict[str, Any]] = {}
     acknowledged = torn = 0
     wrong: list[str] = []
@@ -103,7 +103,7 @@ def test_nothing_acknowledged_is_lost(vlm_folder: Path, tiny: list[str], tmp_pat
         for thread in threads:
             thread.join(120)
             assert not thread.is_alive()
-        server = Server(*options, data=data)
+        server.start()
         found = listing(server.address)
         acknowledged += sum(client.acknowledged for client in clients)
         torn += httpx.get(f"{server.address}/healthz").json()["journal_torn_bytes"] > 0
@@ -118,5 +118,6 @@ def test_nothing_acknowledged_is_lost(vlm_folder: Path, tiny: list[str], tmp_pat
         }
     assert acknowledged > 5 * ROUNDS, "hardly any load"
     assert not wrong, wrong[:3]
-    assert server.stop() == 0
+    server.kill()
+    server.close()
     print(f"{ROUNDS} rounds, {acknowledged} changes acknowledged, {len(known)} edits in force, {torn} torn lines")
