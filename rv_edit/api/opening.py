@@ -46,11 +46,12 @@ def open_pretrained(
     Raises:
         ConfigError: nothing usable under that name, or edits of another model or revision.
     """
-    folder = _edits_folder(str(name), revision) if edits is None else Path(edits).expanduser()
-    if edits is not None and not (folder / CODEBOOK if folder else Path(CODEBOOK)).is_file():
-        raise ConfigError(
-            f"edits={edits}: no {CODEBOOK} there; give a folder of saved edits, or a run's codebook folder"
-        )
+    if edits is None:
+        folder = _edits_folder(str(name), revision)
+    else:
+        folder = _edits_folder(str(edits), None) or Path(edits).expanduser()
+        if not (folder / CODEBOOK).is_file():
+            raise ConfigError(f"edits={edits}: no {CODEBOOK} there; give saved edits, or a run's codebook folder")
     if folder is not None and edits is None and model is None and not is_saved(folder):
         raise ConfigError(
             f"{name}: a run's codebook does not name its model; from_pretrained(<model>, edits={str(name)!r}) does"
