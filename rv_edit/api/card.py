@@ -29,9 +29,7 @@ def card(state: State, config: FolderConfig) -> str:
     book, base = state.editor.codebook, config.base
     authors = sorted({state.about_of(edit_id).author for edit_id in state.ids} - {""})
     named = shown_name(base.name)
-    about_base = (
-        "" if base.name.startswith("package://") or Path(base.name).exists() else f"base_model: {_quoted(named)}\n"
-    )
+    about_base = f"base_model: {_quoted(named)}\n" if _on_hub(base.name) else ""
     licence = f"license: {_quoted(config.licence)}\n" if config.licence else ""
     revision = f" at revision `{_code(base.revision)}`" if base.revision else ""
     weights = config.fingerprint.get("base_model", "unknown")
@@ -42,8 +40,8 @@ library_name: rv_edit
 
 # Edits of {_text(named)}
 
-{len(state.ids)} corrections of a vision-language model by people, {len(book)} keys, {book.nbytes / 1024:.1f} KiB. They are data: the
-model's weights are not in here and stay as they are. Facts near a question are put before it.
+{len(state.ids)} corrections of a vision-language model by people, {len(book)} keys, {book.nbytes / 1024:.1f} KiB.
+They are data: the model's weights are not in here and stay as they are. Facts near a question are put before it.
 
 - Base model: `{_code(named)}`{revision}, weights `{weights}`. Loading over other weights is refused.
 - Sentence encoder: `{_code(shown_name(base.text_encoder))}`.
@@ -79,9 +77,12 @@ where they come from, `edits.json` who made them and when.
 
 def shown_name(name: str) -> str:
     """A model's name for others: a hub id as it is, of a folder its last part alone."""
-    if name.startswith("package://") or Path(name).is_absolute() or Path(name).exists():
-        return PurePath(name).name
-    return name
+    return name if _on_hub(name) else PurePath(name).name
+
+
+def _on_hub(name: str) -> bool:
+    """Whether a name is the hub's, and no file's."""
+    return not (name.startswith(("package://", ".", "~")) or Path(name).is_absolute() or Path(name).exists())
 
 
 def base_licence(name: str) -> str:

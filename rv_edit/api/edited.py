@@ -258,14 +258,19 @@ class EditedVLM:
                 self._pictures.update(other._pictures)
         return replace(report, contradictions=self.contradictions)
 
-    def replay(self, change: Change) -> None:
+    def replay(self, change: Change, version: int | None = None) -> None:
         """Make a change again that was written down, without a model; see :class:`Change`.
+
+        Args:
+            change: what was changed, or several changes folded into one.
+            version: that the edits have then; without, one more than now.
 
         Raises:
             RecordError: it does not fit the edits in force.
         """
         with self._writing:
-            self._publish(self._state.after(change), change)
+            after = self._state.after(change)
+            self._publish(after if version is None else replace(after, version=version), change)
 
     def remember(self, image: Picture) -> None:
         """Where the picture of an edit is, for :meth:`amend`; pictures of edits made here are known."""

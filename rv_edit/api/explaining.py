@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from data_modules.records import Box
 
 if TYPE_CHECKING:
-    from rv_edit.codebook import Codebook, Retrieval
+    from rv_edit.codebook import Codebook, Entry, Retrieval
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def explain(book: Codebook, question: str, found: Retrieval) -> Explanation:
     places = {key_id: place for place, key_id in enumerate(book.key_ids)}
     neighbours = []
     for place, (distance, key_id) in enumerate(zip(found.distances, found.key_ids, strict=True)):
-        entries = {}
+        entries: dict[str, Entry] = {}
         for entry in book.ledger.live(book.ledger.groups[places[key_id]]):
             entries.setdefault(entry.normal, entry)  # one sentence may come from several edits: the first
         behind = list(entries.values())
@@ -98,7 +98,7 @@ def _reason(book: Codebook, found: Retrieval) -> str:
     if rules.gate == "calibrated":
         rule = f"the distance that {book.calibration_share:.1%} of unrelated questions pass"
     elif len(book.edit_ids) < rules.min_edits or len(book) < 2:
-        rule = f"{rules.radius_factor:g} times the nearest key's radius, as long as there are under {rules.min_edits} edits"
+        rule = f"{rules.radius_factor:g} times the nearest key's radius, while there are under {rules.min_edits} edits"
     else:
         rule = f"percentile {rules.percentile:g} of all distances between keys"
     verdict, side = ("Accepted", "within") if found.accepted else ("Rejected", "beyond")

@@ -67,9 +67,12 @@ def as_evidence(evidence: Mapping[int, Sequence[Box]] | None) -> dict[int, tuple
     if not isinstance(evidence or {}, Mapping):
         raise RecordError("evidence: give a mapping of the index of a fact to its crops (left, top, right, bottom)")
     for fact, crops in (evidence or {}).items():
+        if isinstance(fact, bool) or not isinstance(fact, int):
+            raise RecordError(f"evidence of fact {fact!r}: give the index of a fact, counted from 0")
         try:
-            rows = [crops] if len(crops) == 4 and all(isinstance(side, (int, float)) for side in crops) else crops
-            found[fact] = tuple((left, top, right, bottom) for left, top, right, bottom in rows)  # type: ignore[misc]
+            rows: Any = [crops] if len(crops) == 4 and all(isinstance(side, (int, float)) for side in crops) else crops
+            sides = [[float(side) for side in crop] for crop in rows]
+            found[fact] = tuple((left, top, right, bottom) for left, top, right, bottom in sides)
         except (TypeError, ValueError):
             raise RecordError(f"evidence of fact {fact!r}: {crops!r}; give crops (left, top, right, bottom)") from None
     return found
@@ -95,7 +98,7 @@ def as_questions(
     count = lengths.pop() if lengths else 1
     # A picture that goes with all questions is read and hashed once.
     images = [as_image(one) for one in pictures] if pictures is not None else [as_image(image)] * count  # type: ignore[arg-type]
-    asked = texts if texts is not None else [question] * count  # type: ignore[list-item]
+    asked = texts if texts is not None else [question] * count
     offered = _offered(choices, count)
     return [
         Question(f"q{place}", picture, as_text(text, f"question {place}"), options, 0)
@@ -113,4 +116,4 @@ def _offered(choices: Choices, count: int) -> list[tuple[str, ...]]:
         return [tuple(as_text(choice, "choices") for choice in listed)] * count
     if len(listed) != count:
         raise RecordError(f"{len(listed)} lists of choices for {count} questions; give one for each, or one for all")
-    return [_offered(options, 1)[0] if options else () for options in listed]  # type: ignore[arg-type]
+    return [_offered(options, 1)[0] if options else () for options in listed]

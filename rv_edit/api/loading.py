@@ -1,4 +1,4 @@
-"""From a name to an editor without edits: an option of ``conf/model``, a folder or a hub id, composed as a run would."""
+"""From a name to an editor without edits: an option of ``conf/model``, a folder or a hub id, composed as in a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_modules.records import RecordError
 from rv_edit.composing import compose_parts, option_names
 from rv_edit.errors import ConfigError
 
@@ -38,6 +39,11 @@ class Base:
     text_encoder: str
     editor: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def short_name(self) -> str:
+        """What people call the model: its option, or the last part of its name."""
+        return self.option if self.option != ANY_MODEL else self.name.rstrip("/").rpartition("/")[2]
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
@@ -67,8 +73,6 @@ def load_editor(
     Raises:
         ConfigError: a name, an option or a checkpoint that cannot be used.
     """
-    from hydra.utils import instantiate
-
     from rv_edit.editors.answering import Asking
     from rv_edit.editors.base import EditorContext
 
@@ -92,10 +96,10 @@ def load_editor(
             f"{name}: its key space must be measured; give sample=[(picture, question), …], some dozens of your own, "
             "or overrides=['model.key_space=<path of a key_space.json>']"
         )
-    vlm = instantiate(parts["model"]["vlm"], device=device, _convert_="all")
+    vlm = _built(parts["model"]["vlm"], device=device)
     context = EditorContext(vlm, Asking(**parts["scoring"]), sample, int(parts["seed"]))
     settings = {key: value for key, value in parts["editor"].items() if key != "name"}
-    editor = instantiate(settings, context, _convert_="all")
+    editor = _built(settings, context)
     if not hasattr(editor, "codebook"):
         raise ConfigError(f"editor {parts['editor']['name']}: keeps no codebook; leave editor= out of the overrides")
     base = Base(
@@ -106,6 +110,19 @@ def load_editor(
         editor=_plain(parts["editor"]),
     )
     return editor, base
+
+
+def _built(options: Mapping[str, Any], *given: Any, **more: Any) -> Any:
+    """What ``_target_`` of options makes; its own errors, not Hydra's around them."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(dict(options), *given, _convert_="all", **more)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, (ConfigError, RecordError)):
+            raise error.__cause__ from error
+        raise
 
 
 def _choice(name: str) -> list[str]:

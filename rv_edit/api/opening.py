@@ -46,11 +46,12 @@ def open_pretrained(
     Raises:
         ConfigError: nothing usable under that name, or edits of another model or revision.
     """
-    folder = _edits_folder(str(name), revision) if edits is None else Path(edits).expanduser()
-    if edits is not None and not (folder / CODEBOOK if folder else Path(CODEBOOK)).is_file():
-        raise ConfigError(
-            f"edits={edits}: no {CODEBOOK} there; give a folder of saved edits, or a run's codebook folder"
-        )
+    if edits is None:
+        folder = _edits_folder(str(name), revision)
+    else:
+        folder = _edits_folder(str(edits), None) or Path(edits).expanduser()
+        if not (folder / CODEBOOK).is_file():
+            raise ConfigError(f"edits={edits}: no {CODEBOOK} there; give saved edits, or a run's codebook folder")
     if folder is not None and edits is None and model is None and not is_saved(folder):
         raise ConfigError(
             f"{name}: a run's codebook does not name its model; from_pretrained(<model>, edits={str(name)!r}) does"
@@ -60,6 +61,8 @@ def open_pretrained(
     wanted = model if model is not None else name if folder is None or edits is not None else None
     if wanted is None:
         assert config is not None
+        if config.base.option == ANY_MODEL and config.base.name.startswith("package://"):
+            raise ConfigError(f"{name}: its model is said to lie in a package ({config.base.name}); give it as model=")
         wanted = config.base.name if config.base.option == ANY_MODEL else config.base.option
         revision = revision if edits is not None else config.base.revision
     saved = None if config is None else config.base

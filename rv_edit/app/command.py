@@ -50,12 +50,15 @@ def main(arguments: Sequence[str]) -> None:
     for name in ("sentence_transformers", "transformers", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
     service, upstream = build(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(service, upstream), host=settings.host, port=settings.port, log_level="warning")
+    config = uvicorn.Config(
+        create_app(service, upstream), host=settings.host, port=settings.port, access_log=False, log_level="info"
     )
-    server.run()
-    if not server.started:
-        raise ConfigError(f"{settings.host}:{settings.port}: cannot be listened on; choose another port=")
+    try:
+        uvicorn.Server(config).run()
+    except KeyboardInterrupt:
+        return  # it has ended what was under way, then passed the signal on
+    except SystemExit as error:  # what it says of an address that is taken it has logged
+        raise ConfigError(f"{settings.host}:{settings.port}: cannot be listened on; choose another port=") from error
 
 
 def parse(arguments: Sequence[str]) -> ServeSettings:
@@ -108,8 +111,7 @@ def build(settings: ServeSettings) -> tuple[Service, UpstreamClient | None]:
         log.warning(
             "the journal's last line was torn (%d bytes, kept in %s): nobody was told of it", torn.size, torn.kept
         )
-    where = f"http://{settings.host}:{settings.port}"
-    log.info("%s with %d edits on %s (/v1, /openapi.json)", service.name, len(vlm.state.ids), where)
+    log.info("%s with %d edits; its journal is %s", service.name, len(vlm.state.ids), service.keeper.journal.path)
     if file is not None:
         log.info("requests need a key; they are in %s", file)
     upstream = UpstreamClient(settings.upstream) if settings.upstream.url is not None else None

@@ -96,7 +96,9 @@ def _get(url: str, deadline: float, most_bytes: int) -> tuple[int, str | None, b
         if response.status != 200:
             return response.status, response.getheader("Location"), b""
         return 200, None, _body(response, connection, deadline, most_bytes)
-    except (OSError, http.client.HTTPException, ValueError, UnicodeError) as error:
+    except RequestError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise RequestError(f"image_url: cannot be fetched ({type(error).__name__})") from error
     finally:
         connection.close()

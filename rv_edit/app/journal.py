@@ -132,19 +132,18 @@ def read_lines(data: bytes, path: Path) -> tuple[list[dict[str, Any]], int]:
     """
     records: list[dict[str, Any]] = []
     good = 0
-    damaged: int | None = None
-    for number, line in enumerate(data.splitlines(keepends=True), 1):
+    lines = data.split(b"\n")
+    whole = [line + b"\n" for line in lines[:-1]]
+    for number, line in enumerate(whole, 1):
         record = _read(line)
-        if record is None:
-            damaged = number if damaged is None else damaged
-            continue
-        if damaged is not None or record.get("n") != len(records):
+        if record is not None and record.get("n") == len(records):
+            records.append(record)
+            good += len(line)
+        elif record is not None or number < len(whole) or lines[-1] or number == 1:
             raise ConfigError(
-                f"journal {path}, line {damaged or number}: damaged or missing, but later changes follow; restore the "
+                f"journal {path}, line {number}: damaged or missing, and no last line that a crash tore; restore the "
                 "file from a copy, or move it away to begin without these edits"
             )
-        records.append(record)
-        good += len(line)
     return records, good
 
 

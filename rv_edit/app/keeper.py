@@ -161,7 +161,7 @@ class Keeper:
         state = self.vlm.state
         try:
             kept = fold({edit_id: state.stored(edit_id) for edit_id in state.ids}, [change_from_json(r) for r in rest])
-            self.vlm.replay(Change("merge", state.ids, tuple(kept.values())))
+            self.vlm.replay(Change("merge", state.ids, tuple(kept.values())), version=len(rest))
         except (RecordError, KeyError, TypeError) as error:
             raise ConfigError(f"{where}: {error}; restore it from a copy") from error
         self.journal.records = []  # they are in the codebook now

@@ -14,13 +14,14 @@ class Observer:
     """Counters and gauges of one service; no request's content is in them."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        place = {"registry": self.registry}
-        self.requests = Counter("rv_edit_requests_total", "Requests", ["route", "method", "status"], **place)
-        self.seconds = Histogram("rv_edit_request_seconds", "Time to answer", ["route"], buckets=SECONDS, **place)
-        self.batches = Histogram("rv_edit_batch_size", "Questions answered together", buckets=SIZES, **place)
-        self.retrievals = Counter("rv_edit_retrievals_total", "Questions looked up", ["accepted"], **place)
-        self.changes = Counter("rv_edit_changes_total", "Changes made durable", ["kind"], **place)
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("rv_edit_requests_total", "Requests", ["route", "method", "status"], registry=registry)
+        self.seconds = Histogram(
+            "rv_edit_request_seconds", "Time to answer", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.batches = Histogram("rv_edit_batch_size", "Questions answered together", buckets=SIZES, registry=registry)
+        self.retrievals = Counter("rv_edit_retrievals_total", "Questions looked up", ["accepted"], registry=registry)
+        self.changes = Counter("rv_edit_changes_total", "Changes made durable", ["kind"], registry=registry)
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
         """A gauge that is read when somebody asks."""

@@ -46,7 +46,7 @@ class Service:
         self.settings = settings
         self.keys = keys
         self.observer = Observer()
-        self.name = settings.name or vlm.base.name.rstrip("/").rpartition("/")[2]
+        self.name = settings.name or vlm.base.short_name
         self.turns = share_between_threads(vlm.state.editor)
         self.keeper = Keeper(vlm, settings.data)
         self.batcher = Batcher(self._answer, settings.batch_size, settings.waiting, self.observer.batches.observe)

@@ -68,10 +68,13 @@ class Turns:
 
 
 def share_between_threads(editor: ReasonEdit) -> Turns:
-    """Make every pass of the editor's model and sentence encoder take a turn."""
-    turns = Turns()
+    """Make every pass of the editor's model and sentence encoder take a turn; once is enough for a model."""
     vlm: Any = editor.vlm
     encoder: Any = editor.embedding.text_encoder
+    known = getattr(vlm, "turns", None)
+    if isinstance(known, Turns):
+        return known
+    turns = vlm.turns = Turns()
     for name in PASSES:
         setattr(vlm, name, turns.wrap(getattr(vlm, name)))
     encoder.encode = turns.wrap(encoder.encode)
