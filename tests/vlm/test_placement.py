@@ -21,8 +21,6 @@ from rv_edit.vlm.files import Origin
 from rv_edit.vlm.weights import Placement, check_info, kept_modules, load_weights
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
-HEADS = {"llava": "lm_head", "instructblip": "language_model.lm_head", "qwen3_vl": "lm_head"}
-TOWERS = {"llava": "model.vision_tower", "instructblip": "vision_model", "qwen3_vl": "model.visual"}
 
 
 def line(call: Callable[[], Any]) -> str:
@@ -103,9 +101,14 @@ def test_shapes_are_named() -> None:
     check_info(origin, {"missing_keys": set(), "mismatched_keys": set(), "unexpected_keys": set()})
 
 
-def test_tower_and_head_keep_their_numbers(checkpoint: Path, family: str) -> None:
-    """Found in the class itself, for any family."""
-    assert kept_modules(AutoConfig.from_pretrained(checkpoint)) == [TOWERS[family], HEADS[family]]
+def test_tower_and_head_keep_their_numbers(vlm: VLM, checkpoint: Path) -> None:
+    """Found in the class itself, for any family: all vision blocks are in the one, the other makes the logits."""
+    tower, head = kept_modules(AutoConfig.from_pretrained(checkpoint))
+    blocks = [ref.path for ref in vlm.layer_refs() if ref.block == "vision"]
+    layers = [ref.path for ref in vlm.layer_refs() if ref.block == "language"]
+    assert blocks and all(path.startswith(f"{tower}.") for path in blocks)
+    assert not any(path.startswith(f"{tower}.") for path in layers)
+    assert head.endswith("lm_head") and len(vlm.model.get_submodule(head).weight) == vlm.vocab_size
 
 
 @pytest.mark.skipif(
