@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -97,11 +98,21 @@ class HubTable:
                 f"{self.place}: the hub cannot be reached ({_first_line(error)}); on a machine with network: "
                 f"{hub_command(self.source)}, or give a copy with dataset.root=<folder>"
             ) from error
-        except Exception as error:  # the readers of parquet, arrow and the hub share no base class
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise self._unreadable(error) from error
             raise RecordError(
-                f"{self.place}: cannot be read ({_first_line(error)}); a damaged or partial download is fetched again "
-                f"with {self._command()}"
+                f"{self.place}: no space left for the hub's own cache; free some or set HF_HOME to another disk, the "
+                "download goes on where it stopped"
             ) from error
+        except Exception as error:  # the readers of parquet, arrow and the hub share no base class
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> RecordError:
+        return RecordError(
+            f"{self.place}: cannot be read ({_first_line(error)}); a damaged or partial download is fetched again "
+            f"with {self._command()}"
+        )
 
     def _command(self) -> str:
         if Path(self.source).expanduser().exists():

@@ -174,11 +174,12 @@ def collect(
             records.append(parse(record_id, raw))
             seen.add(record_id)
         except RecordError as error:
-            report.skipped.append((record_id or "(no id)", str(error)))
+            # Reasons quote what they are about, which may hold line breaks and marks that turn the line around.
+            report.skipped.append((record_id or "(no id)", clean_text(str(error))))
     report.kept += len(records)
     if not records:
         skipped = report.skipped[already:]
-        reason = f"; the first: {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        reason = f"; the first: {clean_text(skipped[0][0])}: {skipped[0][1]}" if skipped else ""
         raise RecordError(f"{source}: none of {len(skipped)} records can be used{reason}")
     return records
 

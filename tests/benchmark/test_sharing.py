@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from data_modules.qa_record import QARecord
+from data_modules.records import ImageRef, Question
 from rv_edit.benchmark import Mined, error_chains, left_to_mine, mine
 from rv_edit.benchmark.cache import ChunkCache
 from rv_edit.benchmark.sharing import share
@@ -233,3 +234,30 @@ def test_mining_killed_at_random_asks_nothing_kept_again(vlm: VLM, records: list
     whole = mine(vlm, records, batch_size=4, chunk_size=2)
     assert (resumed.errors, resumed.correct, resumed.scored) == (whole.errors, whole.correct, whole.scored)
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.soak
+def test_eighteen_thousand_questions_by_three(vlm: VLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as A-OKVQA has, the model's part left out: each is asked once, by one of three."""
+    asked: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def ask(self: Any, questions: Sequence[Question], prompts: Sequence[Any]) -> list[dict[str, Any]]:
+        with lock:
+            asked.update(question.id for question in questions)
+        return [{"scores": [-(hash(question.id) % 97) / 7.0, -5.0, -6.0, -7.0]} for question in questions]
+
+    monkeypatch.setattr("rv_edit.benchmark.mining._Scorer._ask", ask)
+    choices = ("a", "b", "c", "d")
+    pool = [
+        QARecord(f"q{place}", ImageRef(sha=f"{place % 17_662:064x}"), f"What is thing {place}?", choices, "a")
+        for place in range(18_201)
+    ]
+    found = together([lambda: mine(vlm, pool, cache_dir=tmp_path)] * 3)
+    assert len(asked) == 18_201 and set(asked.values()) == {1}
+    assert all((mined.errors, mined.correct) == (found[0].errors, found[0].correct) for mined in found)
+    started = time.perf_counter()
+    again = mine(vlm, pool, cache_dir=tmp_path)
+    assert time.perf_counter() - started < 60  # seconds at rest; the bound is for machines that are not
+    assert again.cached_chunks == 128 and again.errors == found[0].errors
+    assert len(asked) == 18_201 and set(asked.values()) == {1}

@@ -11,12 +11,12 @@ import pytest
 from datasets import Features, Value
 
 from data_modules import extracted
-from data_modules.aokvqa_hub import direct_answers, read_aokvqa_hub
+from data_modules.aokvqa_hub import HUB, direct_answers, read_aokvqa_hub
 from data_modules.hub_tables import HubTable
 from data_modules.qa_record import ReadReport
 from data_modules.records import RecordError
 from data_modules.sources import load_aokvqa_hub
-from tests.data_modules.hub_files import Row, as_arrow, as_parquet, jpeg, row, table, unanswered
+from tests.data_modules.hub_files import AOKVQA, Row, as_arrow, as_parquet, jpeg, row, table, unanswered
 
 Layout = Callable[..., Path]
 
@@ -186,6 +186,72 @@ def test_sizes_are_compared(tmp_path: Path) -> None:
     report = load_aokvqa_hub(root, cache=tmp_path / "cache").report
     assert report.whole is False
     assert "2 questions on 1 pictures, but 18,201 on 17,662 were published" in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_from_the_hub_itself_streamed_or_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
+) -> None:
+    """The library's own two kinds of table, as it returns them for a name of the hub; no network here to ask it."""
+    asked: list[tuple[str, str, bool]] = []
+
+    def load(name: str, *, split: str, streaming: bool) -> Any:
+        asked.append((name, split, streaming))
+        rows = table([row(split, len(asked)), row(f"{split} too", 7)])
+        return rows.to_iterable_dataset() if streaming else rows
+
+    monkeypatch.setattr("datasets.load_dataset", load)
+    bundle = load_aokvqa_hub(None, cache=tmp_path, streaming=streaming, check_images=True)
+    assert asked == [(HUB, "train", streaming), (HUB, "validation", streaming)]
+    assert [record.id for record in bundle.records] == ["train", "train too", "validation", "validation too"]
+    assert load_aokvqa_hub(None, cache=tmp_path, streaming=streaming).records == bundle.records
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "set HF_HOME to another disk"),
+        (
+            ConnectionError("Max retries\nexceeded"),
+            "the hub cannot be reached (Max retries); on a machine with network",
+        ),
+        (RuntimeError("Disk quota\n exceeded"), "cannot be read (Disk quota)"),
+    ],
+)
+def test_a_download_that_breaks_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    monkeypatch.setattr(extracted, "PART", 2)
+    rows = [row(f"q{place}", place) for place in range(5)]
+    broken = [True]
+
+    class Breaking:
+        """A table whose connection breaks at the fourth row, once."""
+
+        features = AOKVQA
+
+        def __init__(self, start: int = 0) -> None:
+            self.start = start
+
+        def cast_column(self, *_: Any) -> Breaking:
+            return self
+
+        def skip(self, count: int) -> Breaking:
+            return Breaking(count)
+
+        def __iter__(self) -> Any:
+            for place in range(self.start, 5):
+                if place == 3 and broken.pop():
+                    raise error
+                yield rows[place]
+
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: Breaking())
+    with pytest.raises(RecordError) as caught:
+        load_aokvqa_hub(None, split="val", cache=tmp_path)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    broken.append(False)
+    assert [r.id for r in load_aokvqa_hub(None, split="val", cache=tmp_path).records] == ["q0", "q1", "q2", "q3", "q4"]
 
 
 def test_direct_answers() -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from rv_edit.cli import conf_dir, one_line
 from rv_edit.run import run
 from tests.data_modules.hub_files import as_parquet, row
+from tests.realpack import REALPACK, needs_realpack
 
 Composed = Callable[..., DictConfig]
 EDIT = {"question": "What?", "choices": ["a", "b"], "answer": "a"}
@@ -94,3 +95,18 @@ def test_without_a_folder_one_line_says_what_to_give(composed: Composed, tmp_pat
     assert line is not None and "\n" not in line
     wanted = {"aokvqa_hub": "hf download", "rationale_vqa": "dataset.images="}.get(name, "dataset.root=")
     assert wanted in line
+
+
+@needs_realpack
+@pytest.mark.parametrize(("name", "root", "options"), [("aokvqa", "", ["dataset.split=val"]), ("fvqa", "fvqa", [])])
+def test_an_edit_run_on_real_photos(
+    composed: Composed, tmp_path: Path, name: str, root: str, options: list[str]
+) -> None:
+    """The whole task on real records; what the tiny model says of photos is noise, what is by construction is not."""
+    few = ["dataset.edits=3", "dataset.loc_random=2", "dataset.loc_similar=2", "model.rounding=0"]
+    run(composed(f"dataset={name}", target(name), f"dataset.root={REALPACK / root}", *few, *options))
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["edits"] == 3 and found["skipped"] == []
+    assert found["before"]["acc"] == {"mean": 0.0, "ci95": found["before"]["acc"]["ci95"], "n": 3}
+    assert found["before"]["loc"]["mean"] == 1.0 and found["after"]["loc"]["n"] == 4
+    assert (tmp_path / "out" / "gallery.html").is_file()
