@@ -167,6 +167,7 @@ def test_a_dry_run_asks_nobody_and_writes_nothing(
     assert "text calls: 120 (t_gen 40, r_gen 40, coe_gen 40)" in caplog.text
 
 
+@pytest.mark.soak
 def test_real_pipelines_and_a_vlm_that_looks(
     composed: Composed, server: BadServer, options: list[str], tmp_path: Path
 ) -> None:
