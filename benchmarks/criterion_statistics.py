@@ -100,7 +100,7 @@ def correlate(
         others.append(ranks(base[0][drawn], base[1][drawn]))
     found: dict[str, Any] = {"cells": cells, "criterion": criterion}
     for place, (name, value) in enumerate(zip(("spearman", "kendall"), ranks(*base), strict=True)):
-        found[name] = value
+        found[name] = None if np.isnan(value) else value
         found[f"{name}_edits_drawn_again"] = interval([draw[place] for draw in again], level)
         found[f"{name}_cells_drawn_again"] = interval([draw[place] for draw in others], level)
     return found

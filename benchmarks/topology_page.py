@@ -131,7 +131,8 @@ def correlation(found: Sequence[Mapping[str, Any]]) -> list[str]:
             for name in ("spearman", "kendall"):
                 ends = [row[f"{name}_{what}_drawn_again"] for what in ("edits", "cells")]
                 told = ["–" if end is None else f"{end[0]:.2f} … {end[1]:.2f}" for end in ends]
-                cells.append(f"{row[name]:.2f} <sub>{told[0]}; {told[1]}</sub>")
+                value = "–" if row[name] is None else f"{row[name]:.2f}"
+                cells.append(f"{value} <sub>{told[0]}; {told[1]}</sub>")
             lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
 
