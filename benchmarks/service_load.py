@@ -5,7 +5,7 @@
 The service runs in a process of its own on the shipped model. The rate is a share of what the same clients get answered
 when each asks again at once. Requests are due at fixed times, whoever is late: latency counts from when a request was
 due, so that a stalled service is not flattered by clients that wait for it. With edits, one with given crops is made
-every second; afterwards every acknowledged edit must be there, once.
+every second (``--every``); afterwards every acknowledged edit must be there, once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Load:
 
     def capacity(self, seconds: float) -> float:
         """Requests a second when every client asks again at once."""
-        return len(self._run(None, seconds)[0]) / seconds
+        begun = time.perf_counter()
+        return len(self._run(None, seconds)[0]) / (time.perf_counter() - begun)
 
     def at(self, rate: float, seconds: float) -> tuple[list[float], list[str]]:
         """Latencies from due to done, and errors, at ``rate`` requests a second."""
@@ -82,7 +83,8 @@ class Load:
         end = time.perf_counter() + seconds
 
         def work(number: int) -> None:
-            with httpx.Client(base_url=self.address, timeout=120) as http:
+            # Without TLS there is nothing to verify, and loading certificates 32 times would be part of the load.
+            with httpx.Client(base_url=self.address, timeout=120, verify=False) as http:
                 turn = number
                 while True:
                     when = due.get() if rate is not None else time.perf_counter()
@@ -119,12 +121,14 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def edit_every_second(address: str, edits: list[dict[str, Any]], until: threading.Event, made: list[str]) -> None:
-    """One edit a second with given crops; notes the ids acknowledged, or an error."""
-    with httpx.Client(base_url=address, timeout=120) as http:
+def keep_editing(
+    address: str, edits: list[dict[str, Any]], until: threading.Event, made: list[str], every: float
+) -> None:
+    """An edit with given crops every so many seconds; notes the ids acknowledged, or an error."""
+    with httpx.Client(base_url=address, timeout=120, verify=False) as http:
         begun = time.perf_counter()
         for number, body in enumerate(edits):
-            if until.wait(max(0.0, begun + number - time.perf_counter())):
+            if until.wait(max(0.0, begun + number * every - time.perf_counter())):
                 return
             crops = {str(fact): [[0, 0, 96, 96]] for fact in range(len(body["reasoning"]))}
             sent = {key: value for key, value in body.items() if key != "choices"}
@@ -138,7 +142,7 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def measure(seconds: float, clients: int, share: float, warm: float = 5.0) -> dict[str, Any]:
+def measure(seconds: float, clients: int, share: float, every: float = 1.0, warm: float = 5.0) -> dict[str, Any]:
     """The whole comparison; see the module."""
     asked = bodies()
     with tempfile.TemporaryDirectory() as folder:
@@ -151,7 +155,7 @@ def measure(seconds: float, clients: int, share: float, warm: float = 5.0) -> di
         made: list[str] = []
         for name in ("without edits", "with edits"):
             until = threading.Event()
-            editor = threading.Thread(target=edit_every_second, args=(server.address, asked, until, made))
+            editor = threading.Thread(target=keep_editing, args=(server.address, asked, until, made, every))
             used, begun = cpu_seconds(server.process.pid), time.perf_counter()
             if name == "with edits":
                 editor.start()
@@ -166,6 +170,7 @@ def measure(seconds: float, clients: int, share: float, warm: float = 5.0) -> di
                 "p50": percentile(latencies, 50),
                 "p95": percentile(latencies, 95),
                 "p99": percentile(latencies, 99),
+                "cpu seconds": cpu_seconds(server.process.pid) - used,
                 "cores busy": (cpu_seconds(server.process.pid) - used) / wall,
             }
         listed = httpx.get(f"{server.address}/v1/edits", params={"limit": 1000}, timeout=60).json()
@@ -185,5 +190,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--share", type=float, default=0.7, help="of the rate that the service can answer")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds from one edit to the next")
     given = parser.parse_args()
-    print(json.dumps(measure(given.seconds, given.clients, given.share), indent=1))
+    print(json.dumps(measure(given.seconds, given.clients, given.share, given.every), indent=1))

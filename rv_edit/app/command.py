@@ -51,7 +51,12 @@ def main(arguments: Sequence[str]) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     service, upstream = build(settings)
     config = uvicorn.Config(
-        create_app(service, upstream), host=settings.host, port=settings.port, access_log=False, log_level="info"
+        create_app(service, upstream),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="info",
+        timeout_keep_alive=settings.keep_alive,
     )
     try:
         uvicorn.Server(config).run()

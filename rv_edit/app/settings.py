@@ -71,6 +71,7 @@ class ServeSettings:
     batch_size: int
     waiting: int
     seconds: float
+    keep_alive: int
     overrides: tuple[str, ...] = field(default=())
 
     @property
@@ -90,7 +91,7 @@ def read_settings(options: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
     for name in ("port", "remote_redirects"):
         _number(name, given[name], least=0, whole=True)
     whole = [item.name for item in fields(Limits) if item.name != "image_formats"]
-    for name in (*whole, "batch_size", "waiting"):
+    for name in (*whole, "batch_size", "waiting", "keep_alive"):
         _number(name, given[name], least=1, whole=True)
     for name, value in (("seconds", given["seconds"]), ("remote_seconds", given["remote_seconds"])):
         _number(name, value, least=0.001)
