@@ -197,8 +197,8 @@ class ReasonEdit(Editor):
             questions,
             self.asking,
             max_new_tokens,
-            self._contexts,
-            self.embedding.layer,
+            self.contexts,
+            self.embedding.pool_layer,
             self.embedding.pooling,
         )
 
@@ -208,13 +208,9 @@ class ReasonEdit(Editor):
         Raises:
             RecordError: a picture cannot be decoded.
         """
-        distinct = list(dict.fromkeys(question.image for question in questions))
-        if not distinct or not len(self.codebook):
+        if not questions or not len(self.codebook):
             return self.codebook.retrieve(torch.zeros(len(questions), self.embedding.dim))
-        opened = [image.open() for image in distinct]
-        pooled = self.vlm.embed_vision(opened, self.embedding.layer, self.embedding.pooling)
-        rows = pooled[[distinct.index(question.image) for question in questions]]
-        return self.codebook.retrieve(self.embedding.combine(rows, [item.text for item in questions], exact=False))
+        return self.codebook.retrieve(self._queries(questions, exact=False))
 
     def with_codebook(self, codebook: Codebook) -> ReasonEdit:
         """This editor over another codebook of the same key space; model and options are shared."""
