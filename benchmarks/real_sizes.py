@@ -136,14 +136,16 @@ def edits(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
 
 def fill(bench: Bench, count: int) -> None:
     """Keys as of ``count`` further edits, so that retrieval searches a codebook of real size."""
-    book = bench.editor.codebook
+    book, entries = bench.editor.codebook, round(bench.found["edit"]["entries_an_edit"])
     known, generator = book.keys.float(), torch.Generator().manual_seed(0)
     for number in range(count):
-        rows = torch.randint(len(known), (7,), generator=generator)
+        rows = torch.randint(len(known), (entries,), generator=generator)
         drawn = known[rows.to(known.device)].cpu()
         keys = drawn + 0.2 * drawn.std() * torch.randn(drawn.shape, generator=generator)
-        sentences = [f"Fact {row} of made-up edit {number} is stated here in about ten words." for row in range(7)]
-        book.insert(f"made-{number}", keys, sentences, [0.0] * 7, ["answer", *["reasoning"] * 6])
+        sentences = [
+            f"Fact {row} of made-up edit {number} is stated here in about ten words." for row in range(entries)
+        ]
+        book.insert(f"made-{number}", keys, sentences, [0.0] * entries, ["answer", *["reasoning"] * (entries - 1)])
 
 
 def answers(bench: Bench, size: int, args: argparse.Namespace) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A family is one file of this package with one subclass of :class:`VLM`: it names its ``config.model_type`` and supplies
 ``default_style``, ``vision_blocks`` and ``image_rows``; and, where its shapes or files differ, ``prefix`` (how pictures
 enter the language model), ``merger_modules``, ``merger_dim``, ``merger_reads_text``, ``split_tokens``, ``lm_inputs``,
-``position_axes``, ``preprocess`` and ``load_processor``. Everything else is generic; ``docs/adding_a_vlm.md`` adds one.
+``position_axes``, ``picture_length``, ``preprocess`` and ``load_processor``. Everything else is generic;
+``docs/adding_a_vlm.md`` adds one.
 """
 
 from __future__ import annotations

@@ -37,11 +37,12 @@ def checked(out: Path, name: str) -> None:
     (found,) = results["models"].values()
     assert list(results["models"]) == [name] and results["options"]["scale"] == 0.01
     assert found["edit"]["edits"] == 1 and found["edit"]["median_s"] > 0
-    assert 4 <= found["edit"]["entries_an_edit"] <= 7  # the answer, and one or two crops for each of three facts
+    # the answer, and for each of three facts one or two crops, with the whole picture where the options say so
+    assert 4 <= found["edit"]["entries_an_edit"] <= 10
     for stage, questions in (("answer_batch", 2), ("answer_single", 1)):
         one = found[stage]
         assert one["questions"] == questions and one["facts_a_question"] == 5  # as many as are retrieved at most
-        assert one["keys"] >= 3 * 4 + 3 * 7  # three edits here, two of them to warm up, and three that were made up
+        assert one["keys"] > 4 * 4  # three edits, two of them to warm up, and three that were made up; some may merge
         assert one["largest_score_difference"] < 1e-3
         edited, plain = one["edited"]["median_s"], one["plain"]["median_s"]
         assert one["our_share"] == pytest.approx((edited - plain) / plain)
