@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
+from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 
 from data_modules.bundle import DataBundle
@@ -225,3 +226,21 @@ def test_choices_and_chains() -> None:
     assert chain_facts("Only one.", "Human. Words.", False) == ["Human.", "Words."]
     assert chain_facts(None, None, False) == []
     assert chain_facts("Mr. X is 3.5 m tall. So b.", "", False) == ["Mr.", "X is 3.5 m tall."]  # as the authors split
+
+
+def test_from_the_hub_or_the_command_that_gets_it(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecordError, match="hf download JJoy333/RationaleVQA --repo-type dataset, or give a") as caught:
+        load_rationale_vqa(None, tmp_path / "coco")
+    assert "\n" not in str(caught.value)
+    asked: dict[str, Any] = {}
+
+    def download(name: str, **options: Any) -> str:
+        asked.update(options, name=name)
+        return str(root)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert len(load_rationale_vqa(None, tmp_path / "coco").records) == 3
+    assert (asked["name"], asked["repo_type"]) == ("JJoy333/RationaleVQA", "dataset")
+    paths = [str(path.relative_to(root)) for path in root.rglob("*.parquet")]
+    assert sorted(filter_repo_objects(paths, allow_patterns=asked["allow_patterns"])) == sorted(paths)
+    assert not list(filter_repo_objects(["FVQA/train.parquet"], allow_patterns=asked["allow_patterns"]))
