@@ -91,6 +91,9 @@ def test_hooks_serve_training_passes_and_generation_too(vlm: VLM) -> None:
     with editor.hooks()() as decided:
         edited = vlm.nll(feats.pick([0, 0]), [prompt, other], [edit.answer, edit.answer])
     assert [decided[item].accepted for item in (0, 1)] == [True, False]
+    ids = target_ids(vlm, edit.answer)
+    by_hand = target_nll(vlm, read_target(vlm, feats, prompt, ids).residual + editor.entries.values[0], ids)
+    assert edited[0].item() == pytest.approx(len(ids) * by_hand.item(), abs=1e-4)
     assert edited[0] < plain[0] - 0.1 and edited[1] == plain[1]
     with editor.hooks()():
         (text,) = vlm.generate(feats, [prompt], max_new_tokens=3)
