@@ -91,6 +91,9 @@ def test_hooks_serve_training_passes_and_generation_too(vlm: VLM) -> None:
     with editor.hooks()() as decided:
         edited = vlm.nll(feats.pick([0, 0]), [prompt, other], [edit.answer, edit.answer])
     assert [decided[item].accepted for item in (0, 1)] == [True, False]
+    ids = target_ids(vlm, edit.answer)
+    by_hand = target_nll(vlm, read_target(vlm, feats, prompt, ids).residual + editor.entries.values[0], ids)
+    assert edited[0].item() == pytest.approx(len(ids) * by_hand.item(), abs=1e-4)
     assert edited[0] < plain[0] - 0.1 and edited[1] == plain[1]
     with editor.hooks()():
         (text,) = vlm.generate(feats, [prompt], max_new_tokens=3)
@@ -193,3 +196,16 @@ def test_options_are_checked(vlm: VLM, options: dict) -> None:
         Grace.from_context(EditorContext(vlm, grace(vlm).asking), **{"training": TRAINING, "epsilon": 1.0, **options})
     assert "\n" not in str(caught.value)
     assert Schedule(**TRAINING).steps == 5
+
+
+def test_a_shared_value_goes_on_training_from_where_it_was(vlm: VLM) -> None:
+    """With steps too small to see, the value after the second edit is still where the first one's began."""
+    still = {"epsilon": 100.0, "lr": 1e-12, "steps": 1}
+    both, first, second = (grace(vlm, **still) for _ in range(3))
+    one, two = (replace(make_edit(index), answer="red") for index in range(2))
+    for editor, made in ((both, (one, two)), (first, (one,)), (second, (two,))):
+        for edit in made:
+            editor.edit(edit)
+    assert [row.chain for row in both.entries.rows] == [(0, 1)]
+    assert torch.allclose(both.entries.values[0], first.entries.values[0], atol=1e-9)
+    assert not torch.allclose(first.entries.values[0], second.entries.values[0], atol=1e-4)
