@@ -151,7 +151,7 @@ class Bench:
             found: dict[str, Any] = json.loads(path.read_text())
             if found["settings"] == self.settings[cell.layer]:
                 return found
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), time.process_time()
         editor = self._editor(replace(self.spaces[cell.layer], lam=cell.lam))
         refused = []
         for edit in self.plan.stream:
@@ -176,7 +176,11 @@ class Bench:
                 for question, context in zip(self.questions, contexts, strict=True)
             ],
             "questions_asked_anew": fresh,
-            "seconds": {"editing": edited - started, "asking": asked - edited},
+            "seconds": {
+                "editing": edited - started,
+                "asking": asked - edited,
+                "processor": time.process_time() - spent,
+            },
         }
         self.evidence.flush()
         self.answers.flush()

@@ -26,7 +26,7 @@ class Figure:
     error: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.error:.3f}"
+        return f"{self.mean:.4f} ± {self.error:.4f}"
 
 
 @dataclass(frozen=True)

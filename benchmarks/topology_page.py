@@ -90,7 +90,7 @@ def cost(found: Mapping[str, Any]) -> list[str]:
         "both poolings, five measures. Both ways get the same pictures, opened beforehand "
         f"({found['pictures_seconds']:.1f} s).",
         "",
-        "| | seconds |",
+        "| | processor seconds |",
         "| --- | --- |",
         f"| one vision pass a picture, all layers from one forward, one batched computation | {ours:.1f} |",
         f"| one forward a node and layer, networkx (extrapolated) | {theirs:.0f} |",

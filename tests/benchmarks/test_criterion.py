@@ -39,11 +39,12 @@ def test_cells_are_kept_and_gone_on_with(grid: Grid, tmp_path: Path, monkeypatch
     asked: list[int] = []
     edit, answer = criterion_cells.Recalling.edit, criterion_cells.answer_questions
     monkeypatch.setattr(criterion_cells.Recalling, "edit", lambda self, one: made.append(one.id) or edit(self, one))
-    monkeypatch.setattr(
-        criterion_cells,
-        "answer_questions",
-        lambda vlm, some, *rest: asked.append(len(some)) or answer(vlm, some, *rest),
-    )
+
+    def counted(vlm: Any, some: list[Any], *rest: Any) -> Any:
+        asked.append(len(some))
+        return answer(vlm, some, *rest)
+
+    monkeypatch.setattr(criterion_cells, "answer_questions", counted)
     assert grid(cells=1) is None and len(made) == 4 and asked[0] > 0
     first = (tmp_path / "grid" / "layer0_lam0.5.json").read_bytes()
     looked: list[str] = []

@@ -25,6 +25,7 @@ from rv_edit.topology import harmonic_mean
 from rv_edit.vlm import LayerRef
 
 Composed = Callable[..., DictConfig]
+FIGURES = "task.figures={pairs: 3, neighbours: 3, edges: 2}"
 SMALL = (
     "task=topology",
     "task.networks=3",
@@ -33,7 +34,7 @@ SMALL = (
     "task.around=2",
     "task.lam.pairs=6",
     "task.lam.points=17",
-    "task.figures.pairs=3",
+    "task.figures=null",
     "+dataset.rewording=tests.run.tiny_data.reword",
 )
 
@@ -71,7 +72,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_artefact_and_curves(small: Composed, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        space = run(small(f"cache={tmp_path / 'cache'}"))
+        space = run(small(f"cache={tmp_path / 'cache'}", FIGURES))
     out = tmp_path / "out"
     assert KeySpace.load(out / "key_space.json") == space and f"model.key_space={out}" in caplog.text
     layers, lams = rows(out / "layers.csv"), rows(out / "balance.csv")
@@ -157,7 +158,7 @@ def test_without_rewording_language_bias_is_left_empty(
 
 def test_further_sizes_are_measured_and_kept(small: Composed, tmp_path: Path, counted: list[str]) -> None:
     cache = f"cache={tmp_path / 'cache'}"
-    run(small(cache, "task.sizes=[3,4,2]"))
+    run(small(cache, "task.sizes=[3,4,2]", FIGURES))
     assert counted == ["measure_layers"] * 3 + ["measure_balance"] * 3 + ["measure_layers"] * 6
     found = rows(tmp_path / "out" / "sizes.csv")
     layers = rows(tmp_path / "out" / "layers.csv")
@@ -165,7 +166,7 @@ def test_further_sizes_are_measured_and_kept(small: Composed, tmp_path: Path, co
     told = [{name: value for name, value in row.items() if name != "pairs"} for row in found[-len(layers) :]]
     assert told == layers and (tmp_path / "out" / "sizes.png").is_file()
     counted.clear()
-    run(small(cache, "task.sizes=[3]", "task.figures=null", out="again"))
+    run(small(cache, "task.sizes=[3]", out="again"))
     assert counted == [] and not list((tmp_path / "again").glob("*.png"))
 
 
@@ -207,8 +208,8 @@ def test_several_devices_need_a_cache(small: Composed) -> None:
         ("task.sizes=3", "task.sizes"),
         ("task.sizes=[400]", "task.pairs"),
         ("task.figures=3", "task.figures"),
-        ("task.figures.pairs=1", "task.figures.pairs"),
-        ("task.figures.edges=many", "task.figures.edges"),
+        ("task.figures={pairs: 1}", "task.figures.pairs"),
+        ("task.figures={edges: many}", "task.figures.edges"),
         ("task.anchors=0", "task.anchors"),
         ("task.around=0", "task.around"),
         ("task.pooling=median", "mean, last"),

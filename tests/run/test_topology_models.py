@@ -16,7 +16,7 @@ from rv_edit.errors import ConfigError
 from rv_edit.run import run
 from rv_edit.vlm import VLM, known_families, load_vlm, probe_layers
 from tests.run.test_families import AUTO, tiny
-from tests.run.test_topology import SMALL
+from tests.run.test_topology import FIGURES, SMALL
 from tests.vlm.tiny_llava import build
 
 Composed = Callable[..., DictConfig]
@@ -54,7 +54,8 @@ def test_every_family(composed: Composed, tmp_path: Path, family: str) -> None:
 
 def test_one_vision_block(composed: Composed, tmp_path: Path) -> None:
     folder = build(tmp_path / "model", blocks=1, read=-1)
-    space = run(composed(f"model.vlm.name={folder}", *FEW, f"cache={tmp_path / 'cache'}"))
+    drawn = [item for item in FEW if not item.startswith("task.figures")]
+    space = run(composed(f"model.vlm.name={folder}", *drawn, FIGURES, f"cache={tmp_path / 'cache'}"))
     table = rows(tmp_path / "out" / "layers.csv")
     assert space.layer == 0 and sum(row["block"] == "vision" for row in table) == 2
     assert (tmp_path / "out" / "layers.png").is_file() and (tmp_path / "out" / "networks.png").is_file()

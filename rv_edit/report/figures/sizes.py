@@ -32,7 +32,7 @@ def sizes_figure(rows: Sequence[Row], title: str, pooling: str = "mean") -> Figu
         variances: list[list[float]] = []
         for block, index in layers:
             cells = [at[size, block, index] for size in sizes]
-            means = [number(cell, f"{name}_modularity_mean") or 0.0 for cell in cells]
+            means = [float(cell[f"{name}_modularity_mean"]) for cell in cells]
             above.plot(sizes, means, "-o", color=SHADES[block], markersize=3, linewidth=1.2, alpha=0.7)
             variances.append([(number(cell, f"{name}_modularity_std") or 0.0) ** 2 for cell in cells])
             below.plot(sizes, variances[-1], "-", color=SHADES[block], linewidth=0.8, alpha=0.35)
