@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -12,17 +10,26 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from data_modules.records import Box, Edit, EditReceipt, ImageRef, Question, RecordError
+from data_modules.records import Box, Edit, EditReceipt, ImageRef, RecordError
+from rv_edit.api.asking import ask_state, explain_state
 from rv_edit.api.card import card, shown_name
 from rv_edit.api.conflicts import Contradiction, contradicted, contradictions
-from rv_edit.api.explaining import Explanation, explain
 from rv_edit.api.folder import FolderConfig, Measured, read_results, save_edits
 from rv_edit.api.hub import push_folder
-from rv_edit.api.inputs import Choices, Picture, as_evidence, as_facts, as_image, as_questions, as_text
+from rv_edit.api.inputs import (
+    Choices,
+    Picture,
+    as_evidence,
+    as_facts,
+    as_image,
+    as_questions,
+    as_text,
+    content_id,
+)
 from rv_edit.api.loading import Base
 from rv_edit.api.merging import MergeReport, plan_merge
 from rv_edit.api.opening import open_pretrained
-from rv_edit.api.records import About, MadeEdit, Reply
+from rv_edit.api.records import About, MadeEdit
 from rv_edit.api.state import Change, State
 from rv_edit.api.stored import StoredEdit
 from rv_edit.errors import ConfigError
@@ -351,41 +358,6 @@ class EditedVLM:
         if again.sha != made.image:
             raise RecordError(f"edit {made.id}: was made on another picture ({made.image[:12]}, not {again.sha[:12]})")
         return again
-
-
-def ask_state(state: State, questions: Sequence[Question], max_new_tokens: int) -> list[Reply]:
-    """Answer ``questions`` with the edits of ``state``; those without choices are answered freely."""
-    replies: dict[int, Reply] = {}
-    free = [place for place, question in enumerate(questions) if not question.choices]
-    bound = [place for place, question in enumerate(questions) if question.choices]
-    if free:
-        for place, item in zip(free, state.editor.write([questions[at] for at in free], max_new_tokens), strict=True):
-            seen = item.context
-            replies[place] = Reply(item.text, (), (), seen.facts, seen.distances, seen.accepted, seen.threshold)
-    if bound:
-        for place, found in zip(bound, state.editor.answer([questions[at] for at in bound]), strict=True):
-            choices = questions[place].choices
-            replies[place] = Reply(
-                choices[found.prediction], choices, found.scores, found.facts, found.distances, found.accepted,
-                found.threshold,
-            )  # fmt: skip
-    return [replies[place] for place in range(len(questions))]
-
-
-def explain_state(state: State, questions: Sequence[Question]) -> list[Explanation]:
-    """What the edits of ``state`` do to ``questions``, and why."""
-    found = state.editor.retrieve(questions)
-    book = state.editor.codebook
-    return [explain(book, question.text, item) for question, item in zip(questions, found, strict=True)]
-
-
-def content_id(
-    image: ImageRef, question: str, answer: str, facts: Sequence[str], evidence: Mapping[int, Sequence[Box]]
-) -> str:
-    """A name made of what an edit states: the same edit twice is the same edit."""
-    crops = {str(fact): [list(map(float, box)) for box in boxes] for fact, boxes in sorted(evidence.items())}
-    text = json.dumps([image.sha, question, answer, list(facts), crops], ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _public(name: str) -> str:

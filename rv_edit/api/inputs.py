@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,6 +106,15 @@ def as_questions(
         Question(f"q{place}", picture, as_text(text, f"question {place}"), options, 0)
         for place, (picture, text, options) in enumerate(zip(images, asked, offered, strict=True))
     ], many
+
+
+def content_id(
+    image: ImageRef, question: str, answer: str, facts: Sequence[str], evidence: Mapping[int, Sequence[Box]]
+) -> str:
+    """A name made of what an edit states: the same edit twice is the same edit."""
+    crops = {str(fact): [list(map(float, box)) for box in boxes] for fact, boxes in sorted(evidence.items())}
+    text = json.dumps([image.sha, question, answer, list(facts), crops], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _offered(choices: Choices, count: int) -> list[tuple[str, ...]]:

@@ -100,7 +100,7 @@ class Journal:
         self._broken = "it is closed"
 
     def _take_back(self, cause: OSError) -> None:
-        """Cut off what was written of a line. After a failed fsync nobody knows what is on the disk: stop there."""
+        """Cut off what was written of a line. Where that fails nobody knows what is on the disk: take no more."""
         try:
             os.ftruncate(self._file, self.size)
             os.fsync(self._file)

@@ -17,8 +17,7 @@ from typing import Any
 
 from data_modules.records import Box, EditReceipt, ImageRef, RecordError
 from rv_edit.api import Change, EditedVLM, MadeEdit, StoredEdit
-from rv_edit.api.edited import content_id
-from rv_edit.api.inputs import as_evidence, as_facts, as_text
+from rv_edit.api.inputs import as_evidence, as_facts, as_text, content_id
 from rv_edit.app.errors import RequestError
 from rv_edit.app.journal import Journal, JournalError, Torn
 from rv_edit.app.pictures import PictureFolder

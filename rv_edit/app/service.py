@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from data_modules.records import Question, RecordError
 from rv_edit.api import EditedVLM
-from rv_edit.api.edited import ask_state, explain_state
+from rv_edit.api.asking import ask_state, explain_state
 from rv_edit.app.batching import Batcher
 from rv_edit.app.errors import RequestError
 from rv_edit.app.keeper import Keeper

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from rv_edit.api.edited import content_id
+from rv_edit.api.inputs import content_id
 from tests.app.conftest import chat_body, data_url, edit_body
 from tests.editors.conftest import picture
 
