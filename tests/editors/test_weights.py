@@ -77,11 +77,14 @@ def test_a_diverging_edit_is_rolled_back_counted_and_the_stream_goes_on(
         return note
 
     monkeypatch.setattr(whole, "update", diverging)
+    shared: list[tuple[str, ...]] = []
+    monkeypatch.setattr(whole, "replicate", lambda: shared.append(whole.edit_ids))
     module = EditorModule(whole)
     trainer(tmp_path).fit(module, datamodule=EditStreamDataModule([make_edit(index) for index in range(3)]))
     ((name, why),) = module.refused
     assert name == "edit1" and "not a finite number" in why and "\n" not in why
     assert whole.edit_ids == ("edit0", "edit2") and whole.checksum() == alone.checksum()
+    assert shared == [("edit0",), ("edit0",), ("edit0", "edit2")]  # after every edit, made or not
 
 
 def test_a_learning_rate_far_too_high_is_named(make: Callable[..., FineTune]) -> None:
