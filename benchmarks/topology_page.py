@@ -103,7 +103,9 @@ def cost(found: Mapping[str, Any]) -> list[str]:
         f"{apart['measures']:.0e}, and every layer of a small network from beginning to end to "
         f"{apart['small_network_from_end_to_end']:.0e}.",
         "",
-        "| M | nodes of the largest network | peak memory, MiB | all layers' distances at once, MiB |",
+        "Memory by which measuring one network exceeds the peak that loading has left (0: it stays below):",
+        "",
+        "| M | nodes of the largest network | MiB | all layers' distances at once would take, MiB |",
         "| --- | --- | --- | --- |",
     ]
     lines += [
