@@ -140,11 +140,17 @@ def read_lines(data: bytes, path: Path) -> tuple[list[dict[str, Any]], int]:
             records.append(record)
             good += len(line)
         elif record is not None or number < len(whole) or lines[-1] or number == 1:
-            raise ConfigError(
-                f"journal {path}, line {number}: damaged or missing, and no last line that a crash tore; restore the "
-                "file from a copy, or move it away to begin without these edits"
-            )
+            raise _damaged(path, number)
+    if data.rfind(_HEAD) > good:  # the line before it has lost its end, so it was a whole one
+        raise _damaged(path, len(records) + 1)
     return records, good
+
+
+def _damaged(path: Path, number: int) -> ConfigError:
+    return ConfigError(
+        f"journal {path}, line {number}: damaged or missing, and no last line that a crash tore; restore the "
+        "file from a copy, or move it away to begin without these edits"
+    )
 
 
 def sync_folder(folder: Path) -> None:

@@ -64,8 +64,15 @@ def test_zeros_that_a_file_system_leaves_are_a_torn_line(tmp_path: Path) -> None
     assert len(journal.records) == 3 and journal.torn is not None and journal.torn.size == 4096
 
 
+def test_a_lost_line_end_does_not_cost_two_lines() -> None:
+    lines = [format_line({"n": at, **record}) for at, record in enumerate(RECORDS)]
+    for last in (lines[2], lines[2][:60]):
+        with pytest.raises(ConfigError, match="line 2: damaged or missing"):
+            read_lines(lines[0] + lines[1][:-1] + b"x" + last, Path("journal.jsonl"))
+
+
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_damage_before_the_end_stops_the_start(data: st.DataObject) -> None:
     whole = b"".join(format_line({"n": at, **record}) for at, record in enumerate(RECORDS))
     last = whole.rindex(b"\n", 0, -1) + 1
