@@ -76,12 +76,21 @@ def reword(record: QARecord, seed: int) -> str:
     return f"{openings[np.random.default_rng(seed).integers(len(openings))]}: {record.question}"
 
 
-def load(name: str = "tiny", root: str | None = None, size: int = 40, suites: bool = True, **_: object) -> DataBundle:
+def load(
+    name: str = "tiny",
+    root: str | None = None,
+    size: int = 40,
+    suites: bool = True,
+    split: str = "",
+    questions: int = 0,
+) -> DataBundle:
     report = ReadReport(name, kept=size)
     return DataBundle([record(index) for index in range(size)], Provider() if suites else None, report, name)
 
 
-def load_with_a_bad_picture(name: str = "tiny", root: str | None = None, **_: object) -> DataBundle:
+def load_with_a_bad_picture(
+    name: str = "tiny", root: str | None = None, split: str = "", questions: int = 0
+) -> DataBundle:
     bundle = load(name)
     bad = QARecord("bad", ImageRef.from_bytes(b"nothing"), "What is it?", COLOURS, "red")
     return DataBundle([*bundle.records, bad], bundle.provider, bundle.report, bundle.name)
