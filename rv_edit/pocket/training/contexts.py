@@ -179,7 +179,7 @@ def stray(scene: Scene, queries: list[Query], rng: Random) -> Statement | None:
     return Fact(kind, relation, random_value(relation, rng, believed(kind, relation)))
 
 
-STORED = {"A": 1.5, "F": 1.5, "S": 0.7, "SF": 2.0, "FA": 2.0, "SA": 3.0, "SFA": 3.0, "elsewhere": 5.0}
+STORED = {"A": 5.0, "F": 1.5, "S": 0.7, "SF": 2.0, "FA": 2.0, "SA": 3.0, "SFA": 3.0, "elsewhere": 5.0}
 """What is told of a question, by weight: its answer, the sighting, the fact, or the same from another picture.
 
 An answer next to a sighting that agrees with the picture must be as usual as one next to a sighting that does not:
@@ -310,9 +310,10 @@ def drill(scene: Scene, rng: Random) -> Group:
 
 
 def pair_drill(scene: Scene, rng: Random) -> Group:
-    """An answer beside a sighting, nothing else: whether to believe it, the picture alone can tell.
+    """An answer, mostly beside a sighting, and nothing else: whether to believe it, the picture alone can tell.
 
-    One or two pairs, each as often true as from another picture; where something is hidden, a plain :func:`drill`.
+    One or two, the sighting as often true as of another picture; an answer by itself is to be believed. Where something
+    is hidden, a plain :func:`drill`.
     """
     if any(one.hidden for one in scene.things):
         return drill(scene, rng)
@@ -323,7 +324,9 @@ def pair_drill(scene: Scene, rng: Random) -> Group:
         absent = [one for one in KINDS if one not in visible_kinds(scene)]
         kind = thing.kind if rng.random() < 0.5 else rng.choice(absent)
         value = random_value(query.relation, rng, believed(kind, query.relation))
-        context += [Sighting(query.description, kind), AnswerStatement(query, value)]
+        if rng.random() < 0.65:
+            context.append(Sighting(query.description, kind))
+        context.append(AnswerStatement(query, value))
         queries.append(query)
     rng.shuffle(context)
     group = Group([one.render(rng) for one in context])
