@@ -20,7 +20,7 @@ run: $(VENV)/.run  ## set up, then correct a VLM's mistakes and show the metrics
 	$(BIN)/python run.py $(ARGS)
 
 test: $(VENV)/.dev  ## set up, then the quick tests (TESTS=tests/report for some of them)
-	$(TEST_ENV) $(BIN)/python -m pytest $(TESTS) $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS) $(ARGS)
 
 soak: $(VENV)/.dev  ## the slow tests, which `make test` leaves out
 	$(TEST_ENV) $(BIN)/python -m pytest -m soak $(TESTS) $(ARGS)
