@@ -64,7 +64,7 @@ class Cell:
 
     def folder(self, out: Path) -> Path:
         """Where it runs."""
-        name = "".join(c if c.isalnum() else "_" for c in self.variant).strip("_")
+        name = "".join(c if c.isascii() and c.isalnum() else "_" for c in self.variant).strip("_")
         return out / self.model / self.dataset / name
 
 
