@@ -114,8 +114,8 @@ def evidence_of(value: Any, facts: int) -> dict[int, tuple[Box, ...]]:
         raise RecordError("field 'evidence' is not a mapping of facts to crops")
     found: dict[int, tuple[Box, ...]] = {}
     for place, boxes in value.items():
-        if not (str(place).isdecimal() and int(place) < facts):
-            raise RecordError(f"evidence for fact {place!r}, but there are {facts} facts, counted from 0")
+        if not (str(place).isdecimal() and len(str(place)) < 10 and int(place) < facts):
+            raise RecordError(f"evidence for fact {str(place)[:20]!r}, but there are {facts} facts, counted from 0")
         if not isinstance(boxes, list) or not boxes:
             raise RecordError(f"evidence of fact {place} is not a list of crops")
         found[int(place)] = tuple(_box(place, box) for box in boxes)
@@ -126,7 +126,10 @@ def _box(place: Any, box: Any) -> Box:
     numbers = isinstance(box, list) and len(box) == 4
     if not numbers or not all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in box):
         raise RecordError(f"evidence of fact {place}: {str(box)[:60]} is not [left, top, right, bottom] in pixels")
-    left, top, right, bottom = (float(x) for x in box)
+    try:
+        left, top, right, bottom = (float(x) for x in box)
+    except OverflowError as error:
+        raise RecordError(f"evidence of fact {place}: a crop's side has more digits than a picture could") from error
     if not (0 <= left < right and 0 <= top < bottom and math.isfinite(right) and math.isfinite(bottom)):
         raise RecordError(f"evidence of fact {place}: crop {box} has no area, or lies outside of the picture")
     return (left, top, right, bottom)

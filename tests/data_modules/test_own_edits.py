@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from data_modules.own_csv import read_csv, write_csv
-from data_modules.own_edits import SCHEMA, load_own, read_own
+from data_modules.own_edits import SCHEMA, evidence_of, load_own, read_own
 from data_modules.own_export import export
 from data_modules.qa_record import QARecord, ReadReport
 from data_modules.records import ImageRef, RecordError
@@ -234,3 +234,9 @@ def test_a_full_disk_leaves_nothing(folder: Path, tmp_path: Path, monkeypatch: p
         export(records, tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("evidence", [{"0": [[0, 0, 10**400, 5]]}, {"9" * 5000: [[0, 0, 5, 5]]}], ids=["side", "place"])
+def test_numbers_that_no_float_holds_are_refused(evidence: dict[str, list[list[int]]]) -> None:
+    with pytest.raises(RecordError, match="evidence"):
+        evidence_of(evidence, 1)
