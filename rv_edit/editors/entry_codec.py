@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from torch import Tensor
 from rv_edit.codebook.codec import line, raw_bytes
 from rv_edit.codebook.fingerprint import difference
 from rv_edit.editors.placing import Fact, Row
+from rv_edit.editors.whole_file import write_whole
 from rv_edit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -102,23 +102,7 @@ def save(memory: EntryMemory, folder: Path) -> Path:
     """
     state = tensors(memory)
     data = safetensors.save(state, {DIGEST: _digest(state)})
-    pending = folder / f"{FILE}.new"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with pending.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            pending.unlink(missing_ok=True)
-            raise
-        os.replace(pending, folder / FILE)
-    except OSError as error:
-        raise ConfigError(
-            f"edits {folder}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
-    return folder
+    return write_whole(folder / FILE, data, f"edits {folder}")
 
 
 def load(memory: EntryMemory, folder: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 
 from rv_edit.editors.weight_memory import WeightMemory
+from rv_edit.editors.whole_file import write_whole
 from rv_edit.errors import ConfigError
 
 FILE = "weights.safetensors"
@@ -22,23 +22,7 @@ def save(memory: WeightMemory, folder: Path) -> Path:
         ConfigError: the folder cannot be written or the disk is full.
     """
     state = {name: tensor.cpu().contiguous() for name, tensor in memory.export().items()}
-    pending = folder / f"{FILE}.new"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with pending.open("wb") as file:
-                file.write(safetensors.save(state, {ABOUT: memory.header()}))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            pending.unlink(missing_ok=True)
-            raise
-        os.replace(pending, folder / FILE)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
-    return folder
+    return write_whole(folder / FILE, safetensors.save(state, {ABOUT: memory.header()}), str(folder))
 
 
 def load(memory: WeightMemory, folder: Path) -> None:
