@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.misses import tables
+
 ROOT = Path(__file__).resolve().parents[1]
 SUITES = ("acc", "t_gen", "i_gen", "coe_gen", "r_gen", "loc", "contrast")
 HEADS = ("Acc", "T-Gen", "I-Gen", "CoE-Gen", "R-Gen", "Loc", "contrast")
@@ -160,6 +162,13 @@ def main() -> None:
             found = {v: json.loads(place.read_text()) for v, place in places.items() if place.is_file()}
             if found:
                 lines += section(model, dataset, found)
+                if "dual key" in found:
+                    run = places["dual key"].parent
+                    lines += [
+                        "Right answers by what was retrieved of the question's own edit, dual key:",
+                        "",
+                        *tables(run),
+                    ]
     notes = args.page.with_name(f"{args.page.stem}_notes.md")
     if notes.is_file():
         lines += [notes.read_text().rstrip(), ""]
