@@ -46,6 +46,7 @@ class PocketTexts:
     """
 
     concurrency = 1
+    runs_here = False
 
     def __init__(self, count: int, scenes: int) -> None:
         self.about = {"kind": "pocket", "model": "generator"}

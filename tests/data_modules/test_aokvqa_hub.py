@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Features, Value
+from datasets import DatasetDict, Features, Value
+from datasets.exceptions import DatasetGenerationError
 
 from data_modules import extracted
 from data_modules.aokvqa_hub import HUB, direct_answers, read_aokvqa_hub
@@ -144,6 +145,33 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
     assert "\n" not in said
 
 
+@pytest.mark.parametrize("layout", ["parquet", "arrow"])
+@pytest.mark.parametrize(("kind", "value"), [("string", "a.jpg"), ("int64", 3)])
+def test_a_column_of_that_name_without_pictures_is_named(tmp_path: Path, layout: str, kind: str, value: Any) -> None:
+    found = table([row("v", image=value)], Features({**AOKVQA, "image": Value(kind)}))
+    if layout == "parquet":
+        (tmp_path / "copy/data").mkdir(parents=True)
+        found.to_parquet(tmp_path / "copy/data/validation-0.parquet")
+    else:
+        DatasetDict({"validation": found}).save_to_disk(tmp_path / "copy")
+    with pytest.raises(
+        RecordError, match=rf"copy \(validation\): column image holds no pictures \(found .*{kind}"
+    ) as caught:
+        read_aokvqa_hub(str(tmp_path / "copy"), "val", cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+
+
+def test_pictures_in_a_table_without_the_librarys_marks(tmp_path: Path) -> None:
+    """As other programs write parquet: a struct of bytes and path, or bytes alone."""
+    (tmp_path / "copy/data").mkdir(parents=True)
+    plain = table([row("v", 4)]).to_pandas()
+    for pictures in (plain["image"], [jpeg(4)]):
+        plain["image"] = pictures
+        plain.to_parquet(tmp_path / "copy/data/validation-0.parquet")
+        (record,) = read_aokvqa_hub(str(tmp_path / "copy"), "val", cache=tmp_path / "cache", check_images=True)
+        assert Path(str(record.image.path)).read_bytes() == jpeg(4)
+
+
 def test_no_such_split_no_hub_no_cache(tmp_path: Path) -> None:
     root = str(as_parquet(tmp_path / "copy", validation=[row("v")]))
     with pytest.raises(RecordError, match=r"Bad split: train"):
@@ -208,6 +236,13 @@ def test_from_the_hub_itself_streamed_or_cached(
     assert len(asked) == 2
 
 
+def wrapped(cause: Exception) -> Exception:
+    """As the library raises what goes wrong while it downloads into its own cache."""
+    error = DatasetGenerationError("An error occurred while generating the dataset")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -217,6 +252,8 @@ def test_from_the_hub_itself_streamed_or_cached(
             "the hub cannot be reached (Max retries); on a machine with network",
         ),
         (RuntimeError("Disk quota\n exceeded"), "cannot be read (Disk quota)"),
+        (wrapped(OSError(28, "No space left on device")), "set HF_HOME to another disk"),
+        (wrapped(ValueError("Invalid: Corrupt snappy")), "cannot be read (Invalid: Corrupt snappy)"),
     ],
 )
 def test_a_download_that_breaks_goes_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -93,11 +94,13 @@ def caption_all(
     for start in range(0, len(groups), batch_size):
         part = groups[start : start + batch_size]
         assert checker is not None  # else nothing is left to do
-        for same, text in zip(part, checker.caption([same[0].image.open() for same in part]), strict=True):
+        started = time.perf_counter()
+        texts = checker.caption([same[0].image.open() for same in part])
+        seconds = round((time.perf_counter() - started) / len(part), 3)
+        for same, text in zip(part, texts, strict=True):
             sentence = as_sentence(text)
-            journal.put(
-                _key(checker, same[0]), {"kind": "caption", "image": image_name(same[0].image), "text": sentence}
-            )
+            row = {"kind": "caption", "image": image_name(same[0].image), "text": sentence, "seconds": seconds}
+            journal.put(_key(checker, same[0]), row)
             captions.update({record.id: sentence for record in same})
             progress(len(same))
     return captions

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from data_modules.hub_errors import first_line, hub_reason
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.memory import free_memory
 from rv_edit.benchmark.building.openai_text import CUT_OFF
@@ -32,6 +33,7 @@ class TransformersText:
     """
 
     concurrency = 1
+    runs_here = True
 
     def __init__(
         self,
@@ -129,6 +131,6 @@ class TransformersText:
                 device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
                 self._loaded = model.eval().to(device), tokenizer
             except Exception as error:  # files missing or damaged, no such device, too little memory
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise ConfigError(f"task.text.name={self.name}: cannot be loaded ({reason[:200]})") from error
+                reason = hub_reason(error, self.name) or first_line(error)
+                raise ConfigError(f"task.text.name={self.name}: cannot be loaded ({reason})") from error
         return self._loaded

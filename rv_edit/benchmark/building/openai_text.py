@@ -51,6 +51,8 @@ class OpenAIText:
         ConfigError: no such library, no key, or an address that is none.
     """
 
+    runs_here = False
+
     def __init__(
         self,
         base_url: str,

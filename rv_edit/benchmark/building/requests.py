@@ -102,9 +102,11 @@ class TextProvider(Protocol):
 
     Attributes:
         concurrency: requests it takes at the same time, from as many threads.
+        runs_here: whether a model on this machine writes, whose hours an estimate counts.
     """
 
     concurrency: int
+    runs_here: bool
 
     @property
     def about(self) -> Mapping[str, Any]:

@@ -30,6 +30,8 @@ Answer = Callable[[TextRequest, int], "str | Exception"]
 class Writer:
     """Answers by the request and the number of times that its item was asked for; counts."""
 
+    runs_here = False
+
     def __init__(self, answer: Answer, concurrency: int = 1, about: dict[str, Any] | None = None) -> None:
         self.answer, self.concurrency = answer, concurrency
         self.about = about or {"kind": "test", "model": "m"}
