@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data_modules.images import image_name
+from data_modules.published import captions_command
 from data_modules.qa_record import QARecord
 from data_modules.reading import load_json
 from data_modules.records import RecordError
@@ -27,6 +28,8 @@ def read_captions(paths: Sequence[str | Path]) -> dict[int, str]:
     """
     found: dict[int, tuple[int, str]] = {}
     for path in map(Path, paths):
+        if not path.exists():
+            raise RecordError(f"task.captions: {path}: no such file; get it: {captions_command(path.parent)}")
         content = load_json(path)
         rows = content.get("annotations") if isinstance(content, dict) else None
         if not isinstance(rows, list):
