@@ -13,10 +13,11 @@ from datasets.exceptions import DatasetGenerationError
 
 from data_modules import extracted
 from data_modules.aokvqa_hub import HUB, direct_answers, read_aokvqa_hub
+from data_modules.bundle import DataBundle
 from data_modules.hub_tables import HubTable
 from data_modules.qa_record import ReadReport
 from data_modules.records import RecordError
-from data_modules.sources import load_aokvqa_hub
+from data_modules.sources import load_aokvqa, load_aokvqa_hub
 from tests.data_modules.hub_files import AOKVQA, Row, as_arrow, as_parquet, jpeg, row, table, unanswered
 
 Layout = Callable[..., Path]
@@ -216,23 +217,33 @@ def test_sizes_are_compared(tmp_path: Path) -> None:
     assert "2 questions on 1 pictures, but 18,201 on 17,662 were published" in "\n".join(report.lines())
 
 
+@pytest.mark.parametrize("layout", [as_parquet, as_arrow])
+def test_a_copy_of_the_hubs_is_known_from_the_original_files(layout: Layout, tmp_path: Path) -> None:
+    root = layout(tmp_path / "copy", train=[row("t")], validation=[row("v", 4)])
+    bundle = load_aokvqa(root, cache=tmp_path / "cache", check_images=True)
+    assert bundle.records == load_aokvqa_hub(root, cache=tmp_path / "cache").records and len(bundle.records) == 2
+    with pytest.raises(RecordError, match="A-OKVQA train annotations not found"):
+        load_aokvqa(tmp_path, cache=tmp_path / "cache")  # beside the copy
+
+
+@pytest.mark.parametrize("load", [load_aokvqa, load_aokvqa_hub])
 @pytest.mark.parametrize("streaming", [True, False])
 def test_from_the_hub_itself_streamed_or_cached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool, load: Callable[..., DataBundle]
 ) -> None:
     """The library's own two kinds of table, as it returns them for a name of the hub; no network here to ask it."""
     asked: list[tuple[str, str, bool]] = []
 
-    def load(name: str, *, split: str, streaming: bool) -> Any:
+    def table_of(name: str, *, split: str, streaming: bool) -> Any:
         asked.append((name, split, streaming))
         rows = table([row(split, len(asked)), row(f"{split} too", 7)])
         return rows.to_iterable_dataset() if streaming else rows
 
-    monkeypatch.setattr("datasets.load_dataset", load)
-    bundle = load_aokvqa_hub(None, cache=tmp_path, streaming=streaming, check_images=True)
+    monkeypatch.setattr("datasets.load_dataset", table_of)
+    bundle = load(None, cache=tmp_path, streaming=streaming, check_images=True)
     assert asked == [(HUB, "train", streaming), (HUB, "validation", streaming)]
     assert [record.id for record in bundle.records] == ["train", "train too", "validation", "validation too"]
-    assert load_aokvqa_hub(None, cache=tmp_path, streaming=streaming).records == bundle.records
+    assert load(None, cache=tmp_path, streaming=streaming).records == bundle.records
     assert len(asked) == 2
 
 
