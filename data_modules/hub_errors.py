@@ -7,6 +7,7 @@ occurred" on the first line of what the libraries raise; what helps is different
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 
 NO_SPACE = (
@@ -56,6 +57,14 @@ def hub_reason(error: BaseException, name: str, *, dataset: bool = False) -> str
         if (isinstance(layer, OSError) and layer.errno == errno.ENOSPC) or any(words in text for words in _FULL):
             return NO_SPACE
     return None
+
+
+def not_loaded(error: BaseException, name: str, path: str) -> str:
+    """That a model cannot be loaded and why, with the command that gets it where ``path`` is no folder of one's own."""
+    if (reason := hub_reason(error, name)) is not None:
+        return f"{name} cannot be loaded: {reason}"
+    get = "" if os.path.isdir(path) else f"; get it with: hf download {name}"
+    return f"{name} cannot be loaded ({first_line(error)}){get}"
 
 
 def innermost(error: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from data_modules.hub_errors import first_line, hub_reason
+from data_modules.hub_errors import first_line, not_loaded
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.memory import free_memory
 from rv_edit.benchmark.building.requests import ImageRequest, UnusableError
@@ -137,8 +137,7 @@ class DiffusersImages:
             else:
                 pipeline = pipeline.to(device)
         except Exception as error:  # files missing or damaged, no such device, accelerate missing, too little memory
-            reason = hub_reason(error, self.name) or first_line(error)
-            raise ConfigError(f"task.images: {self.name} cannot be loaded ({reason})") from error
+            raise ConfigError(f"task.images: {not_loaded(error, self.name, self.path)}") from error
         known = inspect.signature(pipeline.__call__).parameters
         for argument in self.arguments:
             if argument not in known:

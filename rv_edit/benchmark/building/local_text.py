@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from data_modules.hub_errors import first_line, hub_reason
+from data_modules.hub_errors import not_loaded
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.memory import free_memory
 from rv_edit.benchmark.building.openai_text import CUT_OFF
@@ -131,6 +131,5 @@ class TransformersText:
                 device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
                 self._loaded = model.eval().to(device), tokenizer
             except Exception as error:  # files missing or damaged, no such device, too little memory
-                reason = hub_reason(error, self.name) or first_line(error)
-                raise ConfigError(f"task.text.name={self.name}: cannot be loaded ({reason})") from error
+                raise ConfigError(f"task.text.name: {not_loaded(error, self.name, self.path)}") from error
         return self._loaded

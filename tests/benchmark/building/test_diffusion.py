@@ -143,6 +143,13 @@ def test_a_partial_download_is_one_line(folders: dict[str, Path], tmp_path: Path
         painter(folder).load()
 
 
+def test_what_is_not_cached_is_named_with_the_command() -> None:
+    """No hub may be asked in tests."""
+    with pytest.raises(ConfigError, match=r"^task\.images: owner/model cannot be loaded \(") as caught:
+        DiffusersImages("owner/model", device="cpu").load()
+    assert str(caught.value).endswith("; get it with: hf download owner/model") and "\n" not in str(caught.value)
+
+
 def test_without_the_library(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(ConfigError, match=r"diffusers is needed .*rv-edit\[suites\]"):
