@@ -56,6 +56,9 @@ class PocketTexts:
         """Any other data set than the pocket ones."""
         return _refusal(record)
 
+    def load(self) -> None:
+        """Nothing is loaded here."""
+
     def release(self) -> None:
         """Nothing is held here."""
 

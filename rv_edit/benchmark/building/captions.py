@@ -97,6 +97,7 @@ def caption_all(
     for start in range(0, len(groups), batch_size):
         part = groups[start : start + batch_size]
         assert checker is not None  # else nothing is left to do
+        checker.load()
         started = time.perf_counter()
         texts = checker.caption([same[0].image.open() for same in part])
         seconds = round((time.perf_counter() - started) / len(part), 3)

@@ -67,6 +67,14 @@ class TransformersText:
         """Nothing: a language model writes about any data set."""
         return None
 
+    def load(self) -> None:
+        """Load model and tokenizer, unless they are there.
+
+        Raises:
+            ConfigError: they cannot be loaded.
+        """
+        self._load()
+
     def ask(self, request: TextRequest, stop: threading.Event) -> TextReply:
         """One sampled text; see :class:`~rv_edit.benchmark.building.requests.TextProvider`.
 

@@ -103,6 +103,9 @@ class OpenAIText:
         """Nothing: a language model writes about any data set."""
         return None
 
+    def load(self) -> None:
+        """Nothing is loaded here."""
+
     def release(self) -> None:
         """Nothing is held here."""
 

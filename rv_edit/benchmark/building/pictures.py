@@ -154,6 +154,7 @@ class Studio:
             part = todo[start : start + self.quality.batch_size]
             self.journal.check_room()
             images = [self.store.open(row) for _, row, _ in part]
+            self.checker.load()
             started = time.perf_counter()
             found = self.checker.shows(images, [job.prompt for job, _, _ in part])
             seconds = round((time.perf_counter() - started) / len(part), 3)

@@ -117,6 +117,14 @@ class TextProvider(Protocol):
         """Why it cannot write about a data set with such records; ``None``: it can."""
         ...
 
+    def load(self) -> None:
+        """Load what is needed, unless it is there; what a text takes is measured without it.
+
+        Raises:
+            ConfigError: it cannot be loaded.
+        """
+        ...
+
     def ask(self, request: TextRequest, stop: threading.Event) -> TextReply:
         """Write one text.
 
@@ -178,6 +186,10 @@ class Checker(Protocol):
 
     @property
     def about(self) -> Mapping[str, Any]:
+        """As for :class:`TextProvider`."""
+        ...
+
+    def load(self) -> None:
         """As for :class:`TextProvider`."""
         ...
 
