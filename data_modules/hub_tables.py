@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data_modules.hub_errors import first_line, hub_reason, innermost
 from data_modules.published import hub_command
 from data_modules.records import RecordError
 
@@ -41,8 +41,7 @@ class HubTable:
                 + ", ".join(f"{name} ({kind})" for name, kind in columns.items())
                 + f"; found {', '.join(found or ()) or 'none'}; give the data set itself, or a copy of all its columns"
             )
-        pictures = [name for name, kind in columns.items() if kind == "picture"]
-        self._raw_pictures(pictures)
+        self._raw_pictures([name for name, kind in columns.items() if kind == "picture"])
 
     @property
     def place(self) -> str:
@@ -81,10 +80,21 @@ class HubTable:
         return datasets.load_dataset(self.source, split=self.split, streaming=streaming)
 
     def _raw_pictures(self, names: list[str]) -> None:
+        """Leave pictures encoded.
+
+        Raises:
+            RecordError: a column holds something else.
+        """
         import datasets
 
         for name in names:
-            self._table = self._table.cast_column(name, datasets.Image(decode=False))
+            kind = None if self._table.features is None else self._table.features[name]
+            if kind is not None and not _may_be_picture(kind):
+                raise RecordError(
+                    f"{self.place}: column {name} holds no pictures (found {kind}); give the data set itself"
+                )
+            with self._readable():
+                self._table = self._table.cast_column(name, datasets.Image(decode=False))
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -93,25 +103,21 @@ class HubTable:
             yield
         except (RecordError, KeyboardInterrupt, MemoryError):
             raise
-        except ConnectionError as error:
-            raise RecordError(
-                f"{self.place}: the hub cannot be reached ({_first_line(error)}); on a machine with network: "
-                f"{hub_command(self.source)}, or give a copy with dataset.root=<folder>"
-            ) from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise self._unreadable(error) from error
-            raise RecordError(
-                f"{self.place}: no space left for the hub's own cache; free some or set HF_HOME to another disk, the "
-                "download goes on where it stopped"
-            ) from error
         except Exception as error:  # the readers of parquet, arrow and the hub share no base class
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> RecordError:
+        if (reason := hub_reason(error, self.source, dataset=True)) is not None:
+            return RecordError(f"{self.place}: {reason}")
+        if isinstance(error, ConnectionError):
+            return RecordError(
+                f"{self.place}: the hub cannot be reached ({first_line(error)}); on a machine with network: "
+                f"{hub_command(self.source)}, or give a copy with dataset.root=<folder>"
+            )
+        # "An error occurred while generating the dataset" says less than what it was raised from.
         return RecordError(
-            f"{self.place}: cannot be read ({_first_line(error)}); a damaged or partial download is fetched again "
-            f"with {self._command()}"
+            f"{self.place}: cannot be read ({first_line(innermost(error))}); a damaged or partial download is fetched "
+            f"again with {self._command()}"
         )
 
     def _command(self) -> str:
@@ -125,6 +131,9 @@ def _columns(table: Any) -> list[str] | None:
     return None if table.features is None else list(table.features)
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return (text.splitlines()[0] if text else type(error).__name__)[:200]
+def _may_be_picture(kind: Any) -> bool:
+    """Whether a column is of encoded pictures: as the library marks them, or as parquet files without its marks do."""
+    import datasets
+
+    plain = isinstance(kind, datasets.Value) and kind.dtype in ("binary", "large_binary")
+    return plain or isinstance(kind, datasets.Image) or (isinstance(kind, dict) and "bytes" in kind)

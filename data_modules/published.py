@@ -44,6 +44,16 @@ def coco_command(root: Path, split: str) -> str:
     return f"curl -fL -C - -O http://images.cocodataset.org/zips/{name} && unzip -nq {name} -d {_quoted(root / 'coco')}"
 
 
+def captions_command(folder: Path) -> str:
+    """Gets COCO's captions of both splits, ``captions_train2017.json`` and ``captions_val2017.json``."""
+    name = "annotations_trainval2017.zip"
+    place = _quoted(folder)
+    return (
+        f"curl -fL -C - -O http://images.cocodataset.org/annotations/{name} && "
+        f"unzip -nqj {name} 'annotations/captions_*.json' -d {place}"
+    )
+
+
 def fvqa_command(root: Path) -> str:
     """Gets questions, facts and pictures."""
     address = "'https://www.dropbox.com/s/iyz6l7jhbt6jb7q/new_dataset_release.zip?dl=1'"

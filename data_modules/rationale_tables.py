@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_modules.hub_errors import first_line, hub_reason
 from data_modules.hub_tables import HubTable, Row
 from data_modules.published import hub_command
 from data_modules.records import RecordError
@@ -151,8 +152,9 @@ def _fetch(subset: str) -> Path:
     try:
         return Path(snapshot_download(HUB, repo_type="dataset", allow_patterns=wanted))
     except Exception as error:  # the hub's client raises kinds of its own, of its transport and of the system
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        if (reason := hub_reason(error, HUB, dataset=True)) is not None:
+            raise RecordError(f"{HUB}: {reason}") from error
         raise RecordError(
-            f"{HUB}: the hub cannot be reached ({reason}); on a machine with network: {hub_command(HUB)}, or give a "
-            "copy with dataset.root=<folder>"
+            f"{HUB}: the hub cannot be reached ({first_line(error)}); on a machine with network: "
+            f"{hub_command(HUB)}, or give a copy with dataset.root=<folder>"
         ) from error

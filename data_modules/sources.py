@@ -16,12 +16,30 @@ from data_modules.qa_record import ReadReport
 from data_modules.records import RecordError
 
 
-def load_aokvqa(root: str | Path | None, name: str = "aokvqa", split: str = "train+val", **options: Any) -> DataBundle:
-    """A-OKVQA as its authors publish it; ``options`` go to :func:`read_aokvqa`. No generated suites.
+def load_aokvqa(
+    root: str | Path | None,
+    name: str = "aokvqa",
+    split: str = "train+val",
+    *,
+    cache: str | Path | None = None,
+    streaming: bool = True,
+    **options: Any,
+) -> DataBundle:
+    """A-OKVQA from wherever it is: its authors' files, or the hub's copy of it. No generated suites.
+
+    Args:
+        root: folder with the original files and COCO's pictures, or with a copy of the hub's; ``None``: the hub.
+        name: goes into results.
+        split: ``train``, ``val`` or ``train+val``.
+        cache: for the hub's, as for :func:`read_aokvqa_hub`.
+        streaming: likewise.
+        options: go to :func:`read_aokvqa`, or to the former.
 
     Raises:
-        RecordError: ``root`` is missing or holds no usable record.
+        RecordError: there is nothing, nothing usable, or the hub cannot be reached.
     """
+    if root is None or _is_hub_copy(folder_of(root, name)):
+        return load_aokvqa_hub(root, name, split, cache=cache, streaming=streaming, **options)
     report, folder = ReadReport(), folder_of(root, name)
     records = read_aokvqa(folder, split, report=report, **options)
     compare(report, _aokvqa_size(split), aokvqa_command(folder))
@@ -77,3 +95,9 @@ def folder_of(root: str | Path | None, name: str) -> Path:
 
 def _aokvqa_size(split: str) -> Size:
     return reduce(add, (AOKVQA[name] for name in splits_of(split)))
+
+
+def _is_hub_copy(folder: Path) -> bool:
+    """Whether a folder holds the hub's tables: parquet files, or what ``save_to_disk`` wrote."""
+    tables = (folder / "dataset_dict.json").is_file() or any(folder.glob("*.parquet"))
+    return tables or any((folder / "data").glob("*.parquet"))

@@ -14,3 +14,8 @@ class ConfigError(ValueError):
 def is_bad_input(error: BaseException) -> bool:
     """Whether one of our packages defines this kind of error: its message is one line for the user."""
     return isinstance(error, ValueError) and type(error).__module__.split(".")[0] in ("rv_edit", "data_modules")
+
+
+def bad_input_in(error: BaseException) -> BaseException | None:
+    """The error itself, or what it was raised from, where that is one for the user: Hydra wraps what it calls."""
+    return next((one for one in (error, error.__cause__) if one is not None and is_bad_input(one)), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data_modules.hub_errors import first_line, hub_reason
 from rv_edit.api.folder import CONFIG, FILES
 from rv_edit.errors import ConfigError
 
@@ -23,7 +24,7 @@ def push_folder(folder: Path, repo_id: str, *, private: bool, token: str | None,
             repo_id=repo_id, folder_path=str(folder), allow_patterns=list(FILES), commit_message=message
         )
     except Exception as error:  # the client raises its own, those of its transport, and ValueError for a bad id
-        raise ConfigError(f"push_to_hub {repo_id}: {_first_line(error)}") from error
+        raise ConfigError(f"push_to_hub {repo_id}: {hub_reason(error, repo_id) or first_line(error)}") from error
     return str(getattr(done, "commit_url", done))
 
 
@@ -42,9 +43,5 @@ def fetch_folder(repo_id: str, revision: str | None = None) -> Path | None:
     try:
         return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES)))
     except Exception as error:
-        raise ConfigError(f"{repo_id}: its edits cannot be fetched ({_first_line(error)})") from error
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+        reason = hub_reason(error, repo_id) or first_line(error)
+        raise ConfigError(f"{repo_id}: its edits cannot be fetched ({reason})") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data_modules.records import RecordError
 from rv_edit.codebook import codec, storage
@@ -23,12 +23,13 @@ from rv_edit.codebook.pairs import PairDistances
 from rv_edit.codebook.prompting import choose_facts
 from rv_edit.codebook.search import Widened, nearest
 from rv_edit.codebook.settings import Retrieving, Storing, split_settings
+from rv_edit.codebook.sized_state import SizedState
 from rv_edit.errors import ConfigError
 
 Result = TypeVar("Result")
 
 
-class Codebook(nn.Module):
+class Codebook(SizedState):
     """Keys that lead to sentences; same edits in the same order give the same bytes.
 
     Buffers: ``keys`` (n, dim) fp16, ``radii`` (n,) fp32, ``counts`` (n,) int32 entries that each key stands for.
@@ -54,6 +55,8 @@ class Codebook(nn.Module):
     0
     """
 
+    state_called = "codebook"
+    buffers_kept = codec.HOT
     keys: Tensor
     radii: Tensor
     counts: Tensor
@@ -277,42 +280,10 @@ class Codebook(nn.Module):
         """Sentences, stream and calibration as one uint8 tensor."""
         return codec.pack(self)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """Take a state of any size: buffers grow or shrink to it. A part of a state is never loaded alone."""
-        wanted = [prefix + name for name in (*codec.HOT, "_extra_state")]
-        missing = [name for name in wanted if name not in state_dict]
-        if strict:
-            missing_keys += missing
-            unexpected_keys += [name for name in state_dict if name.startswith(prefix) and name not in wanted]
-        if missing:
-            if len(missing) < len(wanted):
-                error_msgs.append(f"codebook: the state lacks {', '.join(missing)}; it was left as it was")
-            return
-        try:
-            cold, text = codec.unpack(state_dict[wanted[-1]])
-            hot = {name: state_dict[prefix + name] for name in codec.HOT}
-            codec.restore(self, {**hot, **cold}, text)
-        except ConfigError as error:
-            error_msgs.append(str(error))
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Codebook:
-        """Moves between devices hold, casts do not: keys in bf16 would be other keys."""
-        kept = {name: getattr(self, name) for name in codec.HOT}
-        super()._apply(fn, recurse)
-        for name, tensor in kept.items():
-            moved = getattr(self, name)
-            if moved.dtype != tensor.dtype:
-                setattr(self, name, tensor.to(moved.device))
-        return self
+    def take_state(self, tensors: Mapping[str, Tensor], extra: Any) -> None:
+        """See :class:`SizedState`."""
+        cold, text = codec.unpack(extra)
+        codec.restore(self, {**tensors, **cold}, text)
 
     def extra_repr(self) -> str:
         """Size and dimension."""

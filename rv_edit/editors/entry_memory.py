@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from data_modules.records import RecordError
 from rv_edit.codebook.search import Widened, blocks, distances, nearest
+from rv_edit.codebook.sized_state import SizedState
 from rv_edit.editors import entry_codec as codec
 from rv_edit.editors.placing import Fact, Row, Rule
 from rv_edit.errors import ConfigError
@@ -73,7 +74,7 @@ Trainer = Callable[[Item, "Tensor | None"], Tensor]
 """A fact, and the value to go on from (``None``: begin) -> its value (width,) fp32. The same for the same two."""
 
 
-class EntryMemory(nn.Module):
+class EntryMemory(SizedState):
     """Entries that grow and load; same edits in the same order give the same bytes.
 
     Buffers: ``keys`` (n, dim), ``radii`` (n,) and ``values`` (n, width), all fp32 whatever the module is cast to. The
@@ -90,6 +91,8 @@ class EntryMemory(nn.Module):
         rounding: share of a radius by which a distance may exceed it: another batch moves its last bits.
     """
 
+    state_called = "edits"
+    buffers_kept = codec.HOT
     keys: Tensor
     radii: Tensor
     values: Tensor
@@ -245,41 +248,9 @@ class EntryMemory(nn.Module):
         """The stream as one uint8 tensor."""
         return codec.pack(self)
 
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """Take a state of any size: buffers grow or shrink to it. A part of a state is never loaded alone."""
-        wanted = [prefix + name for name in (*codec.HOT, "_extra_state")]
-        missing = [name for name in wanted if name not in state_dict]
-        if strict:
-            missing_keys += missing
-            unexpected_keys += [name for name in state_dict if name.startswith(prefix) and name not in wanted]
-        if missing:
-            if len(missing) < len(wanted):
-                error_msgs.append(f"edits: the state lacks {', '.join(missing)}; it was left as it was")
-            return
-        try:
-            hot = {name: state_dict[prefix + name] for name in codec.HOT}
-            codec.restore(self, {**hot, **codec.unpack(state_dict[wanted[-1]])})
-        except ConfigError as error:
-            error_msgs.append(str(error))
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> EntryMemory:
-        """Moves between devices hold, casts do not: keys in bf16 would be other keys."""
-        kept = {name: getattr(self, name) for name in codec.HOT}
-        super()._apply(fn, recurse)
-        for name, tensor in kept.items():
-            moved = getattr(self, name)
-            if moved.dtype != tensor.dtype:
-                setattr(self, name, tensor.to(moved.device))
-        return self
+    def take_state(self, tensors: Mapping[str, Tensor], extra: Any) -> None:
+        """See :class:`~rv_edit.codebook.sized_state.SizedState`."""
+        codec.restore(self, {**tensors, **codec.unpack(extra)})
 
     def extra_repr(self) -> str:
         """Size."""

@@ -21,7 +21,8 @@ from torch import Tensor, nn, zeros
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
 from rv_edit.codebook import Codebook
 from rv_edit.editors.answering import Asking, Context, answer_questions
-from rv_edit.editors.base import Capabilities, Editor, EditorContext
+from rv_edit.editors.base import Capabilities, EditorContext
+from rv_edit.editors.codebook_editor import CodebookEditor
 from rv_edit.editors.option_kinds import check_kinds
 from rv_edit.editors.reasonedit import ANSWER_TEMPLATE, check_template
 from rv_edit.vlm import PromptTooLongError
@@ -34,7 +35,7 @@ MERGING = {"merge": "off"}
 """Sentences of an in-context editor stay apart."""
 
 
-class IKE(Editor):
+class IKE(CodebookEditor):
     """Puts the sentences of earlier edits before a question that is worded like theirs.
 
     Args:
@@ -74,26 +75,6 @@ class IKE(Editor):
     def from_context(cls, context: EditorContext, **options: Any) -> IKE:
         """Build for a run, see :func:`build`."""
         return build(context, **options)
-
-    @property
-    def memory(self) -> nn.Module:
-        """The sentences and what they are found by."""
-        return self.codebook
-
-    @property
-    def edit_ids(self) -> tuple[str, ...]:
-        """The edits in the memory, in the order in which they were made."""
-        return tuple(self.codebook.edit_ids)
-
-    @property
-    def num_keys(self) -> int:
-        """Sentences."""
-        return len(self.codebook)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of embeddings and sentences."""
-        return self.codebook.nbytes
 
     def edit(self, edit: Edit) -> EditReceipt:
         """Store the answer's sentence; with ``cot`` each fact as well.
@@ -135,22 +116,10 @@ class IKE(Editor):
         """Answer each question, the sentences that its words retrieve before it."""
         return answer_questions(self.vlm, questions, self.asking, self._contexts if len(self.codebook) else None)
 
-    def undo(self, edit_id: str) -> None:
-        """Forget an edit; the memory is then that of the other edits in their order.
-
-        Raises:
-            RecordError: no such edit.
-        """
-        self.codebook.undo(edit_id)
-
     def calibrate(self, questions: Sequence[Question]) -> None:
         """Set what ``gate=calibrated`` accepts from questions that no edit concerns; other gates need none."""
         if self.codebook.retrieving.gate == "calibrated":
             self.codebook.calibrate(self.embed([item.text for item in questions]), self.calibration_share)
-
-    def checksum(self) -> str:
-        """Hash of the memory."""
-        return self.codebook.checksum()
 
     def save(self, folder: Path) -> Path:
         """Write ``codebook.safetensors`` and ``codebook.jsonl`` to ``folder``."""

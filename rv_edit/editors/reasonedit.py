@@ -18,7 +18,8 @@ import torch
 from data_modules.records import Answer, Box, Edit, EditReceipt, Question, RecordError
 from rv_edit.codebook import Codebook, Retrieval
 from rv_edit.editors.answering import Asking, Context, answer_questions
-from rv_edit.editors.base import Capabilities, Editor, EditorContext
+from rv_edit.editors.base import Capabilities, EditorContext
+from rv_edit.editors.codebook_editor import CodebookEditor
 from rv_edit.editors.writing import Written, write_answers
 from rv_edit.errors import ConfigError
 from rv_edit.evidence import check_crops, cut
@@ -51,7 +52,7 @@ class Entry:
     fact: int | None = None
 
 
-class ReasonEdit(Editor):
+class ReasonEdit(CodebookEditor):
     """Stores edits as facts and puts those a question calls for before it.
 
     Args:
@@ -107,26 +108,6 @@ class ReasonEdit(Editor):
         from rv_edit.editors.reasonedit_options import build
 
         return build(context, **options)
-
-    @property
-    def memory(self) -> Codebook:
-        """The codebook."""
-        return self.codebook
-
-    @property
-    def edit_ids(self) -> tuple[str, ...]:
-        """The edits in the codebook, in the order in which they were made."""
-        return tuple(self.codebook.edit_ids)
-
-    @property
-    def num_keys(self) -> int:
-        """Keys in the codebook, after merging."""
-        return len(self.codebook)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of keys, radii and values."""
-        return self.codebook.nbytes
 
     def edit(self, edit: Edit) -> EditReceipt:
         """Store ``edit``: an answer entry, and for each fact an entry for each of its crops.
@@ -218,25 +199,11 @@ class ReasonEdit(Editor):
         other.codebook = codebook
         return other
 
-    def undo(self, edit_id: str) -> None:
-        """Forget an edit; the codebook is then that of the other edits in their order.
-
-        Raises:
-            RecordError: no such edit.
-        """
-        if edit_id not in self.edit_ids:
-            raise RecordError(f"edit {edit_id}: not in the codebook, so it cannot be undone")
-        self.codebook.undo(edit_id)
-
     def calibrate(self, questions: Sequence[Question]) -> None:
         """Set what ``gate=calibrated`` accepts from questions that no edit concerns; other gates need none."""
         if self.codebook.retrieving.gate != "calibrated":
             return
         self.codebook.calibrate(self._queries(questions), self.calibration_share)
-
-    def checksum(self) -> str:
-        """Hash of the codebook."""
-        return str(self.codebook.checksum())
 
     def save(self, folder: Path) -> Path:
         """Write ``codebook.safetensors``, ``codebook.jsonl`` and ``key_space.json`` to ``folder``."""

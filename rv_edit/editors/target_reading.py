@@ -48,18 +48,12 @@ class BlockInputs:
 
 
 def target_ids(vlm: VLM, answer: str, rest: str = "") -> tuple[int, ...]:
-    """Tokens of an answer and of what follows it; they begin with those that the answer is scored by.
-
-    A tokenizer may join an answer and the full stop behind it, which would train another token than is asked for.
+    """Tokens of an answer and of what follows it, by the one rule of :meth:`PromptEncoder.target_ids`.
 
     Raises:
         ValueError: the answer has no token.
     """
-    own = vlm.prompts.answer_ids(answer)
-    if not rest:
-        return tuple(own)
-    joint = vlm.prompts.answer_ids(answer + rest)
-    return tuple(joint if joint[: len(own)] == own else [*own, *vlm.prompts.answer_ids(rest)])
+    return tuple(vlm.prompts.target_ids((answer, rest) if rest else answer))
 
 
 @torch.no_grad()

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from rv_edit.codebook.sized_state import SizedState
 from rv_edit.editors.last_block import Trace
 from rv_edit.errors import ConfigError
 
@@ -22,13 +23,16 @@ SCHEMA = 1
 """Of the state; raised whenever its names or their meaning change."""
 
 
-class WeightMemory(nn.Module):
+class WeightMemory(SizedState):
     """Edits in force and the tensors that they changed.
 
     Args:
         tensors: the live tensors by name; loading and restoring writes into them.
         about: what the tensors belong to (model, editor, settings); a state of another is refused.
     """
+
+    state_called = "edited weights"
+    others = True
 
     def __init__(self, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
         super().__init__()
@@ -121,27 +125,9 @@ class WeightMemory(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination.update({prefix + name: tensor for name, tensor in self.export().items()})
 
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: Mapping[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        """Take a state with any number of edits; a part of one is never loaded alone."""
-        name = prefix + "_extra_state"
-        if name not in state_dict:
-            missing_keys.append(name)
-            return
-        own = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
-        packed = own.pop("_extra_state")
-        try:
-            self.take(bytes(packed.cpu().numpy().tobytes()).decode("utf-8", "replace"), own)
-        except ConfigError as error:
-            error_msgs.append(str(error))
+    def take_state(self, tensors: Mapping[str, Tensor], extra: Any) -> None:
+        """See :class:`~rv_edit.codebook.sized_state.SizedState`."""
+        self.take(bytes(extra.cpu().numpy().tobytes()).decode("utf-8", "replace"), tensors)
 
 
 _FIELDS = ("inputs", "residual", "tokens")

@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from data_modules.hub_errors import first_line, hub_reason
 from data_modules.records import RecordError
 from rv_edit.errors import ConfigError
 
@@ -188,9 +189,10 @@ def _attempt(build: Callable[[], SentenceTransformer], name: str) -> SentenceTra
     try:
         return build()
     except Exception as error:  # the library raises anything from KeyError to SafetensorError on a broken folder
-        reason = str(error).strip().splitlines()
+        if (reason := hub_reason(error, name)) is not None:
+            raise ConfigError(f"text encoder {name}: cannot be loaded: {reason}") from error
         local = Path(name).is_dir() or "://" in name
         raise ConfigError(
-            f"text encoder {name}: cannot be loaded ({reason[0] if reason else type(error).__name__}); "
+            f"text encoder {name}: cannot be loaded ({first_line(error)}); "
             + ("get its folder anew" if local else f"where there is a network, get it with: hf download {name}")
         ) from error

@@ -46,6 +46,7 @@ class PocketTexts:
     """
 
     concurrency = 1
+    runs_here = False
 
     def __init__(self, count: int, scenes: int) -> None:
         self.about = {"kind": "pocket", "model": "generator"}
@@ -54,6 +55,9 @@ class PocketTexts:
     def refuses(self, record: QARecord) -> str | None:
         """Any other data set than the pocket ones."""
         return _refusal(record)
+
+    def load(self) -> None:
+        """Nothing is loaded here."""
 
     def release(self) -> None:
         """Nothing is held here."""

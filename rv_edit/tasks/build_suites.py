@@ -68,7 +68,7 @@ def run(cfg: DictConfig) -> dict[str, Any] | None:
         if why is not None:
             raise ConfigError(f"dataset={data.name}: {why}")
     if options.dry_run:
-        _say_costs(data, options, edit_options.edits, images, known)
+        _say_costs(data, options, edit_options.edits, texts, images, known)
         return None
     device = _device(cfg, edit_options.output)
     edited = VLMHolder(partial(instantiate, cfg.model.vlm, device=device, _convert_="all"))
@@ -219,6 +219,7 @@ def _say_costs(
     data: DataBundle,
     options: BuildOptions,
     edits: int,
+    texts: TextProvider,
     images: Mapping[str, ImageProvider],
     known: Mapping[int, str],
 ) -> None:
@@ -234,6 +235,8 @@ def _say_costs(
         {name: provider.seconds_per_image for name, provider in images.items()},
         measure(rows),
         checked=bool(options.question),
+        described=bool(options.caption_prompt),
+        written_here=texts.runs_here,
         edits=min(edits, len(data.records)),
     )
     log.info("%s, as its first %d records suggest, if all its facts induce each error:", data.name, len(plans))

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark import Mined, left_to_mine, mine
-from rv_edit.errors import is_bad_input
+from rv_edit.errors import bad_input_in
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -114,5 +114,5 @@ def _work(plain: Any, scoring: Scoring, device: str, failures: Any) -> None:
         vlm: VLM = instantiate(cfg.model.vlm, device=device, _convert_="all")
         mine_pool(vlm, data.records, scoring)
     except Exception as error:  # noqa: BLE001  to be told by the process that a user sees
-        known = next((one for one in (error, error.__cause__) if one is not None and is_bad_input(one)), None)
+        known = bad_input_in(error)
         failures.put(traceback.format_exc() if known is None else str(known))

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rv_edit.errors import ConfigError, is_bad_input
+from rv_edit.errors import ConfigError, bad_input_in
 from rv_edit.tasks.topology_options import TopologyOptions
 
 
@@ -50,5 +50,5 @@ def _work(plain: Any, options: TopologyOptions, device: str, rank: int, world: i
         for pairs in study.layer_networks:
             study.layers(range(rank, options.networks, world), pairs)
     except Exception as error:  # noqa: BLE001  to be raised in the process that a user sees
-        ours = is_bad_input(error)
-        failures.put((ours, str(error) if ours else traceback.format_exc()))
+        known = bad_input_in(error)
+        failures.put((known is not None, traceback.format_exc() if known is None else str(known)))

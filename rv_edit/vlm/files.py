@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_modules.hub_errors import first_line, hub_reason
 from rv_edit.errors import ConfigError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -51,9 +52,16 @@ class Origin:
         words += ["--revision", self.revision] if self.revision else []
         return " ".join([*words, "--local-dir", self.path] if self.folder else words)
 
-    def error(self, what: str) -> ConfigError:
-        """``what`` is wrong, and the command that mends it."""
-        return ConfigError(f"{self.name}: {what}; get it with: {self.fetch}")
+    def error(self, what: str, cause: BaseException | None = None) -> ConfigError:
+        """``what`` is wrong, why as far as ``cause`` tells, and the command that mends it.
+
+        What the hub refuses, or a disk without room, is mended otherwise and said instead.
+        """
+        if cause is None:
+            return ConfigError(f"{self.name}: {what}; get it with: {self.fetch}")
+        if self.folder is None and (reason := hub_reason(cause, self.path)) is not None:
+            return ConfigError(f"{self.name}: {what}: {reason}")
+        return self.error(f"{what} ({first_line(cause)})")
 
 
 def find(origin: Origin) -> Path | None:
@@ -164,7 +172,7 @@ def _json(path: Path, origin: Origin) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise origin.error(f"{path} is not readable as JSON ({first_line(error)})") from error
+        raise origin.error(f"{path} is not readable as JSON", error) from error
     if not isinstance(found, dict):
         raise origin.error(f"{path} does not hold an object")
     return found
@@ -174,9 +182,3 @@ def _refuse_pointer(path: Path, origin: Origin) -> None:
     with path.open("rb") as stream:
         if stream.read(len(_POINTER)) == _POINTER:
             raise origin.error(f"{path} is a pointer of git-lfs, not the file itself")
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without what follows in further lines."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
+from data_modules.hub_errors import first_line
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import fingerprint
 from rv_edit.vlm.base import VLM
-from rv_edit.vlm.files import Origin, check_weights, commit, find, first_line
+from rv_edit.vlm.files import Origin, check_weights, commit, find
 from rv_edit.vlm.weights import Placement, load_weights
 
 log = logging.getLogger(__name__)
@@ -136,7 +137,7 @@ def load_vlm(
     try:
         processor = family.load_processor(origin.path, revision)
     except Exception as error:  # tokenizer and processor files fail in many ways, all of them the checkpoint's
-        raise origin.error(f"its processor cannot be loaded ({first_line(error)})") from error
+        raise origin.error("its processor cannot be loaded", error) from error
     model = load_weights(origin, _DTYPES[dtype], attn_implementation, placement)
     style = family.default_style.override(_style_file(origin), f"{name}/{STYLE_FILE}")
     style = style.override(prompt_style or {}, "prompt_style")
@@ -176,9 +177,7 @@ def _family(origin: Origin) -> type[VLM]:
     try:
         config, _ = PretrainedConfig.get_config_dict(origin.path, revision=origin.revision)
     except (OSError, ValueError) as error:
-        raise origin.error(
-            f"its config.json can be had neither from a cache nor a hub ({first_line(error)})"
-        ) from error
+        raise origin.error("its config.json can be had neither from a cache nor a hub", error) from error
     if not config:
         raise origin.error("no config.json there; it is no checkpoint")
     families = known_families()

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from data_modules.hub_errors import first_line
 from rv_edit.errors import ConfigError
-from rv_edit.vlm.files import Origin, first_line
+from rv_edit.vlm.files import Origin
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def load_weights(origin: Origin, dtype: torch.dtype, attention: str | None, plac
             "give model.vlm.quantise=8bit or 4bit, or model.vlm.device_map=auto with several GPUs"
         ) from error
     except Exception as error:  # unreadable or mismatched files, an attention that is not installed
-        raise origin.error(f"the weights cannot be loaded ({first_line(error)})") from error
+        raise origin.error("the weights cannot be loaded", error) from error
     model, info = loaded
     check_info(origin, info)
     _check_map(origin, getattr(model, "hf_device_map", None) or {}, placement)

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Features, Value
+from datasets import DatasetDict, Features, Value
+from datasets.exceptions import DatasetGenerationError
 
 from data_modules import extracted
 from data_modules.aokvqa_hub import HUB, direct_answers, read_aokvqa_hub
+from data_modules.bundle import DataBundle
 from data_modules.hub_tables import HubTable
 from data_modules.qa_record import ReadReport
 from data_modules.records import RecordError
-from data_modules.sources import load_aokvqa_hub
+from data_modules.sources import load_aokvqa, load_aokvqa_hub
 from tests.data_modules.hub_files import AOKVQA, Row, as_arrow, as_parquet, jpeg, row, table, unanswered
 
 Layout = Callable[..., Path]
@@ -144,6 +146,33 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
     assert "\n" not in said
 
 
+@pytest.mark.parametrize("layout", ["parquet", "arrow"])
+@pytest.mark.parametrize(("kind", "value"), [("string", "a.jpg"), ("int64", 3)])
+def test_a_column_of_that_name_without_pictures_is_named(tmp_path: Path, layout: str, kind: str, value: Any) -> None:
+    found = table([row("v", image=value)], Features({**AOKVQA, "image": Value(kind)}))
+    if layout == "parquet":
+        (tmp_path / "copy/data").mkdir(parents=True)
+        found.to_parquet(tmp_path / "copy/data/validation-0.parquet")
+    else:
+        DatasetDict({"validation": found}).save_to_disk(tmp_path / "copy")
+    with pytest.raises(
+        RecordError, match=rf"copy \(validation\): column image holds no pictures \(found .*{kind}"
+    ) as caught:
+        read_aokvqa_hub(str(tmp_path / "copy"), "val", cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+
+
+def test_pictures_in_a_table_without_the_librarys_marks(tmp_path: Path) -> None:
+    """As other programs write parquet: a struct of bytes and path, or bytes alone."""
+    (tmp_path / "copy/data").mkdir(parents=True)
+    plain = table([row("v", 4)]).to_pandas()
+    for pictures in (plain["image"], [jpeg(4)]):
+        plain["image"] = pictures
+        plain.to_parquet(tmp_path / "copy/data/validation-0.parquet")
+        (record,) = read_aokvqa_hub(str(tmp_path / "copy"), "val", cache=tmp_path / "cache", check_images=True)
+        assert Path(str(record.image.path)).read_bytes() == jpeg(4)
+
+
 def test_no_such_split_no_hub_no_cache(tmp_path: Path) -> None:
     root = str(as_parquet(tmp_path / "copy", validation=[row("v")]))
     with pytest.raises(RecordError, match=r"Bad split: train"):
@@ -188,24 +217,41 @@ def test_sizes_are_compared(tmp_path: Path) -> None:
     assert "2 questions on 1 pictures, but 18,201 on 17,662 were published" in "\n".join(report.lines())
 
 
+@pytest.mark.parametrize("layout", [as_parquet, as_arrow])
+def test_a_copy_of_the_hubs_is_known_from_the_original_files(layout: Layout, tmp_path: Path) -> None:
+    root = layout(tmp_path / "copy", train=[row("t")], validation=[row("v", 4)])
+    bundle = load_aokvqa(root, cache=tmp_path / "cache", check_images=True)
+    assert bundle.records == load_aokvqa_hub(root, cache=tmp_path / "cache").records and len(bundle.records) == 2
+    with pytest.raises(RecordError, match="A-OKVQA train annotations not found"):
+        load_aokvqa(tmp_path, cache=tmp_path / "cache")  # beside the copy
+
+
+@pytest.mark.parametrize("load", [load_aokvqa, load_aokvqa_hub])
 @pytest.mark.parametrize("streaming", [True, False])
 def test_from_the_hub_itself_streamed_or_cached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool, load: Callable[..., DataBundle]
 ) -> None:
     """The library's own two kinds of table, as it returns them for a name of the hub; no network here to ask it."""
     asked: list[tuple[str, str, bool]] = []
 
-    def load(name: str, *, split: str, streaming: bool) -> Any:
+    def table_of(name: str, *, split: str, streaming: bool) -> Any:
         asked.append((name, split, streaming))
         rows = table([row(split, len(asked)), row(f"{split} too", 7)])
         return rows.to_iterable_dataset() if streaming else rows
 
-    monkeypatch.setattr("datasets.load_dataset", load)
-    bundle = load_aokvqa_hub(None, cache=tmp_path, streaming=streaming, check_images=True)
+    monkeypatch.setattr("datasets.load_dataset", table_of)
+    bundle = load(None, cache=tmp_path, streaming=streaming, check_images=True)
     assert asked == [(HUB, "train", streaming), (HUB, "validation", streaming)]
     assert [record.id for record in bundle.records] == ["train", "train too", "validation", "validation too"]
-    assert load_aokvqa_hub(None, cache=tmp_path, streaming=streaming).records == bundle.records
+    assert load(None, cache=tmp_path, streaming=streaming).records == bundle.records
     assert len(asked) == 2
+
+
+def wrapped(cause: Exception) -> Exception:
+    """As the library raises what goes wrong while it downloads into its own cache."""
+    error = DatasetGenerationError("An error occurred while generating the dataset")
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -217,6 +263,8 @@ def test_from_the_hub_itself_streamed_or_cached(
             "the hub cannot be reached (Max retries); on a machine with network",
         ),
         (RuntimeError("Disk quota\n exceeded"), "cannot be read (Disk quota)"),
+        (wrapped(OSError(28, "No space left on device")), "set HF_HOME to another disk"),
+        (wrapped(ValueError("Invalid: Corrupt snappy")), "cannot be read (Invalid: Corrupt snappy)"),
     ],
 )
 def test_a_download_that_breaks_goes_on(

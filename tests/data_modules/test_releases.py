@@ -47,7 +47,7 @@ def test_pictures_missing_from_coco_are_counted_with_the_command(aokvqa: Callabl
 
 
 def test_a_missing_split_is_named_before_any_picture_is_read(
-    aokvqa: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    aokvqa: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = aokvqa([aokvqa_row("a", 1)], "val")
     monkeypatch.setattr("data_modules.reading.ImageFolder.find", lambda *_: pytest.fail("a picture was read"))
@@ -58,8 +58,8 @@ def test_a_missing_split_is_named_before_any_picture_is_read(
         load_aokvqa(root)
     with pytest.raises(RecordError, match="each once"):
         load_aokvqa(root, split="val+val")
-    with pytest.raises(RecordError, match=r"docs/data\.md"):
-        load_aokvqa(None)
+    with pytest.raises(RecordError, match=r"no such folder"):
+        load_aokvqa(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

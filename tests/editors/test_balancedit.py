@@ -150,11 +150,13 @@ def test_cot_trains_on_the_answer_followed_by_the_reasoning(vlm: VLM) -> None:
 
 
 def test_the_answers_tokens_survive_what_follows(vlm: VLM) -> None:
-    """``red.`` may be one token; the answer is scored by that of ``red``."""
-    for answer in ("red", "a small dog", "yellow"):
+    """Joined with the full stop behind it an answer would be other tokens than those that it is scored by."""
+    facts = ". The cat is red."
+    for answer in ("blue", "a small dog"):
         own = target_ids(vlm, answer)
-        joint = target_ids(vlm, answer, ". The cat is red.")
+        joint = target_ids(vlm, answer, facts)
         assert joint[: len(own)] == own and len(joint) > len(own)
+    assert vlm.prompts.answer_ids("blue" + facts)[0] != target_ids(vlm, "blue")[0], "a tokenizer that joins nothing"
 
 
 def test_rewordings_by_the_model_or_by_frames(vlm: VLM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from random import Random
 
@@ -53,6 +54,7 @@ def test_training_reads_a_prompt_as_the_adapter_does(
     """The whole path: picture to pixels to tokens, layout, positions, deep features, instruction."""
     family = made(name, elder)
     save(family, name, tmp_path / name)
+    assert json.loads((tmp_path / name / "generation_config.json").read_text())["do_sample"] is False
     family.model.float()
     vlm = load_vlm(str(tmp_path / name))
     loaded = type(family)(vlm.model, vlm.processor)

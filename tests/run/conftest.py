@@ -13,9 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from rv_edit.cli import conf_dir
-from rv_edit.embedding import KeySpace
-from tests.embedding.tiny_encoder import build_encoder
-from tests.vlm.tiny_llava import build
+from tests.run.tiny_options import tiny_options
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,22 +21,15 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What makes any command tiny."""
-    folder = tmp_path_factory.mktemp("tiny")
-    space = KeySpace(layer=1, lam=1.0, vision_norm=1.0, text_norm=1.0).save(folder / "key_space.json")
     return [
-        f"model.vlm.name={build(folder / 'llava')}",
-        f"model.text_encoder={build_encoder(folder)}",
-        f"model.key_space={space}",
-        "dataset.source._target_=tests.run.tiny_data.load",
+        *tiny_options(tmp_path_factory.mktemp("tiny")),
         "dataset.edits=6",
         "dataset.loc_random=3",
         "dataset.loc_similar=3",
-        "dataset.sample=4",
         "editor.evidence.grid=2",
         "editor.augment.variants=2",
         "logger=none",
         "trainer=cpu",
-        f"cache={folder / 'cache'}",
     ]
 
 

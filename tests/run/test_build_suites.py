@@ -18,6 +18,11 @@ from tests.run.painting import made
 from tests.run.tiny_data import record
 
 Composed = Callable[..., DictConfig]
+MADE_BY = {
+    "t_gen": {"text_from"}, "i_gen": {"image_from"}, "r_gen": {"text_from", "image_from"},
+    "coe_gen": {"text_from", "image_from"},
+}  # fmt: skip
+"""What of a suite's questions is made, hence what must say where it is from."""
 SMALL = {"num_inference_steps": 1, "height": 32, "width": 32, "max_sequence_length": 48}
 
 
@@ -60,8 +65,11 @@ def test_built_and_asked(composed: Composed, server: BadServer, options: list[st
     assert len(server.calls) == 6 * 3 and server.most_at_once > 1 and made(tmp_path / "painted") == 24 + 6 + 18
     assert json.loads((tmp_path / "suites/suites.json").read_text()) == told
     for item in items(tmp_path / "suites"):
-        for made_by in ("text_from", "image_from"):
-            assert made_by not in item or {"prompt", "seed", "attempt", "kind", "model"} <= set(item[made_by])
+        origins = MADE_BY[item["suite"]]
+        assert {name for name in item if name.endswith("_from")} == origins
+        for name in origins:  # who made it, from what, and with which seed
+            assert {"prompt", "seed", "attempt", "kind", "model"} <= set(item[name]), (item["id"], name)
+            assert item[name]["prompt"] and isinstance(item[name]["seed"], int)
     assert "secret-key" not in "".join(
         path.read_text() for path in (tmp_path / "suites").rglob("*.json*") if path.is_file()
     )

@@ -93,8 +93,17 @@ def test_without_a_folder_one_line_says_what_to_give(composed: Composed, tmp_pat
         run(composed("task=validate_data", f"dataset={name}", target(name), f"cache={tmp_path / 'cache'}"))
     line = one_line(caught.value)
     assert line is not None and "\n" not in line
-    wanted = {"aokvqa_hub": "hf download", "rationale_vqa": "dataset.images="}.get(name, "dataset.root=")
+    hub = "hf download HuggingFaceM4/A-OKVQA"
+    wanted = {"aokvqa": hub, "aokvqa_hub": hub, "rationale_vqa": "dataset.images="}.get(name, "dataset.root=")
     assert wanted in line
+
+
+def test_a_copy_of_the_hubs_goes_by_the_same_name(composed: Composed, tmp_path: Path) -> None:
+    aokvqa_hub(tmp_path / "data")
+    options = [f"dataset.root={tmp_path / 'data'}", f"cache={tmp_path / 'cache'}"]
+    found = run(composed("task=validate_data", "dataset=aokvqa", target("aokvqa"), *options))
+    assert (found["kept"], found["listed"], found["whole"]) == (2, 2, False)
+    assert (tmp_path / "cache/aokvqa_hub").is_dir()
 
 
 @needs_realpack

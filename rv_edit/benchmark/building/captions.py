@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data_modules.images import image_name
+from data_modules.published import captions_command
 from data_modules.qa_record import QARecord
 from data_modules.reading import load_json
 from data_modules.records import RecordError
@@ -26,6 +28,8 @@ def read_captions(paths: Sequence[str | Path]) -> dict[int, str]:
     """
     found: dict[int, tuple[int, str]] = {}
     for path in map(Path, paths):
+        if not path.exists():
+            raise RecordError(f"task.captions: {path}: no such file; get it: {captions_command(path.parent)}")
         content = load_json(path)
         rows = content.get("annotations") if isinstance(content, dict) else None
         if not isinstance(rows, list):
@@ -93,11 +97,14 @@ def caption_all(
     for start in range(0, len(groups), batch_size):
         part = groups[start : start + batch_size]
         assert checker is not None  # else nothing is left to do
-        for same, text in zip(part, checker.caption([same[0].image.open() for same in part]), strict=True):
+        checker.load()
+        started = time.perf_counter()
+        texts = checker.caption([same[0].image.open() for same in part])
+        seconds = round((time.perf_counter() - started) / len(part), 3)
+        for same, text in zip(part, texts, strict=True):
             sentence = as_sentence(text)
-            journal.put(
-                _key(checker, same[0]), {"kind": "caption", "image": image_name(same[0].image), "text": sentence}
-            )
+            row = {"kind": "caption", "image": image_name(same[0].image), "text": sentence, "seconds": seconds}
+            journal.put(_key(checker, same[0]), row)
             captions.update({record.id: sentence for record in same})
             progress(len(same))
     return captions

@@ -75,6 +75,10 @@ class VLMChecker:
         self.about = {"kind": "vlm", **model, "question": question}
         self.captioned_by = {"kind": "vlm", **model, "prompt": caption_prompt, "tokens": caption_tokens}
 
+    def load(self) -> None:
+        """Load the model, unless it is there."""
+        self.holder.get()
+
     def caption(self, images: Sequence[Image.Image]) -> list[str]:
         """A short sentence about each picture, cleaned; empty where the model says nothing."""
         vlm = self.holder.get()

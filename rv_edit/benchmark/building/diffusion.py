@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from data_modules.hub_errors import first_line, not_loaded
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.memory import free_memory
 from rv_edit.benchmark.building.requests import ImageRequest, UnusableError
@@ -81,7 +82,9 @@ class DiffusersImages:
         pipeline = self._pipeline
         generators = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]
         try:
-            with torch.no_grad():
+            with torch.no_grad(), warnings.catch_warnings():
+                # A decoder that overflows in half precision gives a black picture, which is refused as such.
+                warnings.filterwarnings("ignore", message="invalid value encountered in cast", category=RuntimeWarning)
                 out = pipeline(
                     prompt=[request.prompt for request in requests],
                     generator=generators,
@@ -93,7 +96,7 @@ class DiffusersImages:
                 f"task.images: {self.name} runs out of memory; lower its batch_size, or give offload=model"
             ) from error
         except (ValueError, TypeError) as error:
-            raise ConfigError(f"task.images: {self.name} refuses its arguments ({_first_line(error)})") from error
+            raise ConfigError(f"task.images: {self.name} refuses its arguments ({first_line(error)})") from error
         flagged = getattr(out, "nsfw_content_detected", None) or [False] * len(requests)
         return [
             UnusableError(FLAGGED) if bad else image.convert("RGB")
@@ -134,7 +137,7 @@ class DiffusersImages:
             else:
                 pipeline = pipeline.to(device)
         except Exception as error:  # files missing or damaged, no such device, accelerate missing, too little memory
-            raise ConfigError(f"task.images: {self.name} cannot be loaded ({_first_line(error)})") from error
+            raise ConfigError(f"task.images: {not_loaded(error, self.name, self.path)}") from error
         known = inspect.signature(pipeline.__call__).parameters
         for argument in self.arguments:
             if argument not in known:
@@ -159,7 +162,7 @@ def _diffusers() -> Any:
         from diffusers import DiffusionPipeline  # noqa: F401  the library loads lazily, so this is what may fail
     except (ImportError, RuntimeError) as error:
         raise ConfigError(
-            f'task.images: diffusers is needed ({_first_line(error)}): pip install "rv-edit[suites]"'
+            f'task.images: diffusers is needed ({first_line(error)}): pip install "rv-edit[suites]"'
         ) from error
     finally:
         said.setLevel(level)
@@ -167,8 +170,3 @@ def _diffusers() -> Any:
     # One warning for every prompt that CLIP's 77 tokens cannot hold, although the T5 beside it reads all of it.
     diffusers.utils.logging.set_verbosity_error()
     return diffusers
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from data_modules.hub_errors import not_loaded
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.memory import free_memory
 from rv_edit.benchmark.building.openai_text import CUT_OFF
@@ -32,6 +33,7 @@ class TransformersText:
     """
 
     concurrency = 1
+    runs_here = True
 
     def __init__(
         self,
@@ -64,6 +66,14 @@ class TransformersText:
     def refuses(self, record: QARecord) -> str | None:
         """Nothing: a language model writes about any data set."""
         return None
+
+    def load(self) -> None:
+        """Load model and tokenizer, unless they are there.
+
+        Raises:
+            ConfigError: they cannot be loaded.
+        """
+        self._load()
 
     def ask(self, request: TextRequest, stop: threading.Event) -> TextReply:
         """One sampled text; see :class:`~rv_edit.benchmark.building.requests.TextProvider`.
@@ -129,6 +139,5 @@ class TransformersText:
                 device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
                 self._loaded = model.eval().to(device), tokenizer
             except Exception as error:  # files missing or damaged, no such device, too little memory
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise ConfigError(f"task.text.name={self.name}: cannot be loaded ({reason[:200]})") from error
+                raise ConfigError(f"task.text.name: {not_loaded(error, self.name, self.path)}") from error
         return self._loaded

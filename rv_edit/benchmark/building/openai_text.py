@@ -51,6 +51,8 @@ class OpenAIText:
         ConfigError: no such library, no key, or an address that is none.
     """
 
+    runs_here = False
+
     def __init__(
         self,
         base_url: str,
@@ -100,6 +102,9 @@ class OpenAIText:
     def refuses(self, record: QARecord) -> str | None:
         """Nothing: a language model writes about any data set."""
         return None
+
+    def load(self) -> None:
+        """Nothing is loaded here."""
 
     def release(self) -> None:
         """Nothing is held here."""

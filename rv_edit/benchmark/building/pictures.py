@@ -154,11 +154,13 @@ class Studio:
             part = todo[start : start + self.quality.batch_size]
             self.journal.check_room()
             images = [self.store.open(row) for _, row, _ in part]
-            for (job, _, key), p_yes in zip(
-                part, self.checker.shows(images, [job.prompt for job, _, _ in part]), strict=True
-            ):
+            self.checker.load()
+            started = time.perf_counter()
+            found = self.checker.shows(images, [job.prompt for job, _, _ in part])
+            seconds = round((time.perf_counter() - started) / len(part), 3)
+            for (job, _, key), p_yes in zip(part, found, strict=True):
                 known = None if math.isnan(p_yes) else p_yes
-                self.journal.put(key, {"kind": "check", "item": job.item, "p_yes": known})
+                self.journal.put(key, {"kind": "check", "item": job.item, "p_yes": known, "seconds": seconds})
                 seen[job.item] = p_yes
         if todo and self.release:
             self.checker.release()

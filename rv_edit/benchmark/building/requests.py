@@ -102,9 +102,11 @@ class TextProvider(Protocol):
 
     Attributes:
         concurrency: requests it takes at the same time, from as many threads.
+        runs_here: whether a model on this machine writes, whose hours an estimate counts.
     """
 
     concurrency: int
+    runs_here: bool
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -113,6 +115,14 @@ class TextProvider(Protocol):
 
     def refuses(self, record: QARecord) -> str | None:
         """Why it cannot write about a data set with such records; ``None``: it can."""
+        ...
+
+    def load(self) -> None:
+        """Load what is needed, unless it is there; what a text takes is measured without it.
+
+        Raises:
+            ConfigError: it cannot be loaded.
+        """
         ...
 
     def ask(self, request: TextRequest, stop: threading.Event) -> TextReply:
@@ -176,6 +186,10 @@ class Checker(Protocol):
 
     @property
     def about(self) -> Mapping[str, Any]:
+        """As for :class:`TextProvider`."""
+        ...
+
+    def load(self) -> None:
         """As for :class:`TextProvider`."""
         ...
 

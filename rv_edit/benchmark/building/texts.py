@@ -121,6 +121,7 @@ def _write(
 
 def _asked(request: TextRequest, provider: TextProvider, stop: threading.Event) -> Row:
     row: Row = {"kind": "text", "suite": request.suite, "item": request.item, "seed": request.seed}
+    provider.load()
     started = time.perf_counter()
     try:
         reply = provider.ask(request, stop)

@@ -65,7 +65,6 @@ def build_instructblip(elder: Llava, size: Size, seed: int) -> InstructBlip:
                 module.weight.normal_(std=module.in_features**-0.5)
         model.language_projection.weight.normal_(std=size.vision_width**-0.5)
         _same_tower(model.vision_model, elder.model.model.vision_tower)
-    model.generation_config.do_sample = False
     return InstructBlip(model, processor)
 
 

@@ -86,7 +86,6 @@ def build_qwen3vl(elder: Llava, size: Size, seed: int) -> Qwen3VL:
         for name, weight in model.model.visual.named_parameters():
             if weight.ndim == 2 and "deepstack" not in name:
                 weight.normal_(std=weight.shape[1] ** -0.5)
-    model.generation_config.do_sample = False
     return Qwen3VL(model, processor)
 
 

@@ -6,7 +6,7 @@ reading needs judgement. Every target comes from :func:`rv_edit.pocket.judge.jud
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from heapq import nsmallest
@@ -87,6 +87,12 @@ class Group:
 
     statements: list[str]
     items: list[Item] = field(default_factory=list)
+
+    def ask(self, queries: Iterable[Query], context: Sequence[Statement], scene: Scene, rng: Random) -> None:
+        """Add an item for each query that the statements of ``context``, or the scene, settle."""
+        for query in queries:
+            if (item := item_about(query, context, scene, rng)) is not None:
+                self.items.append(item)
 
 
 def random_value(query_relation: str, rng: Random, honest: str | None = None) -> str:
@@ -270,9 +276,7 @@ def told_group(scene: Scene, rng: Random, n_queries: int = 6, easy: bool = False
     context = list(statements.values())
     rng.shuffle(context)
     group = Group([one.render(rng) for one in context])
-    for query in queries:
-        if (item := item_about(query, context, scene, rng)) is not None:
-            group.items.append(item)
+    group.ask(queries, context, scene, rng)
     return group
 
 
@@ -303,9 +307,7 @@ def drill(scene: Scene, rng: Random) -> Group:
             context[_key(told)] = told
     statements = list(context.values())
     group = Group([one.render(rng) for one in statements])
-    for query in [*queries, random_query(scene, rng, easy=True)]:
-        if (item := item_about(query, statements, scene, rng)) is not None:
-            group.items.append(item)
+    group.ask([*queries, random_query(scene, rng, easy=True)], statements, scene, rng)
     return group
 
 
@@ -330,9 +332,7 @@ def pair_drill(scene: Scene, rng: Random) -> Group:
         queries.append(query)
     rng.shuffle(context)
     group = Group([one.render(rng) for one in context])
-    for query in (*queries, *queries, random_query(scene, rng)):
-        if (item := item_about(query, context, scene, rng)) is not None:
-            group.items.append(item)
+    group.ask([*queries, *queries, random_query(scene, rng)], context, scene, rng)
     return group
 
 
@@ -386,7 +386,5 @@ def retrieved_group(scene: Scene, rng: Random) -> Group:
     if rng.random() < 0.5:
         rng.shuffle(context)
     group = Group([one.render(rng) for one in context])
-    for asked in (query, query, random_query(scene, rng), random_query(scene, rng)):
-        if (item := item_about(asked, context, scene, rng)) is not None:
-            group.items.append(item)
+    group.ask([query, query, random_query(scene, rng), random_query(scene, rng)], context, scene, rng)
     return group

@@ -31,7 +31,6 @@ def export_vlm(name: str, checkpoint: Path, folder: Path) -> None:
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     own = {part.removeprefix("model."): value for part, value in state.items() if part.startswith("model.")}
     family.model.load_state_dict(own)
-    family.model.generation_config.do_sample = False
     save(family, name, folder)
 
 

@@ -45,6 +45,7 @@ STYLES: dict[str, dict[str, Any]] = {
 def save(family: Family, name: str, folder: Path) -> None:
     """Write model (float16), processor and prompt style, in the layout of the hub."""
     folder.mkdir(parents=True, exist_ok=True)
+    family.model.generation_config.do_sample = False  # what it says is what it finds likeliest, whoever loads it
     family.model.half().save_pretrained(folder)
     family.processor.save_pretrained(folder)
     (folder / "rv_edit_prompt.json").write_text(json.dumps(STYLES[name], indent=2) + "\n")

@@ -100,8 +100,9 @@ def test_files_that_hold_no_captions(tmp_path: Path, content: str) -> None:
     with pytest.raises(RecordError, match=r"captions\.json") as caught:
         read_captions([path])
     assert "\n" not in str(caught.value)
-    with pytest.raises(RecordError, match="no such file"):
+    with pytest.raises(RecordError, match="no such file; get it: curl .*annotations_trainval2017.zip") as caught:
         read_captions([tmp_path / "none.json"])
+    assert str(caught.value).endswith(f"'annotations/captions_*.json' -d {tmp_path}")
 
 
 def named(name: str) -> QARecord:

@@ -13,9 +13,13 @@ import pytest
 from PIL import Image
 
 from rv_edit.benchmark.building.diffusion import FLAGGED, DiffusersImages
+from rv_edit.benchmark.building.journal import Journal
+from rv_edit.benchmark.building.pictures import BLANK, Drawn, Quality, Studio
+from rv_edit.benchmark.building.plan import PictureJob
 from rv_edit.benchmark.building.requests import UnusableError
+from rv_edit.benchmark.building.store import PictureStore
 from rv_edit.errors import ConfigError
-from tests.benchmark.building.subjects import image_request, record
+from tests.benchmark.building.subjects import image_request, record, subject
 
 pytest.importorskip("diffusers", reason="needs diffusers")
 SMALL = {"num_inference_steps": 2, "height": 32, "width": 32, "max_sequence_length": 48}
@@ -78,6 +82,29 @@ def test_what_a_safety_filter_withholds_is_no_picture(folders: dict[str, Path]) 
     assert pixels(second).max() == 200
 
 
+@pytest.mark.parametrize("weight", [-50.0, float("nan")], ids=["black", "overflow"])
+def test_black_pictures_of_a_real_pipeline_are_made_anew_then_dropped(
+    folders: dict[str, Path], tmp_path: Path, weight: float, recwarn: pytest.WarningsRecorder
+) -> None:
+    """What a filter inside of a pipeline returns, and what half precision does where a decoder overflows."""
+    import torch
+
+    provider = painter(folders["sd3"])
+    provider.load()
+    last = provider._pipeline.vae.decoder.conv_out
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.fill_(weight)
+    job = PictureJob("q1/i-sd3-0", "i_gen", "a cat", "sd3", 0, subject())
+    with Journal(tmp_path / "journal") as journal:
+        quality = Quality(regenerations=1, threshold=0.5, spread=8, batch_size=1)
+        studio = Studio({"sd3": provider}, None, PictureStore(tmp_path), journal, quality, seed=0, release=False)
+        assert studio.draw([job]) == {job.item: Drawn(dropped=BLANK)}
+        assert len(journal.rows) == 2
+    assert not (tmp_path / "images").exists()
+    assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
 def test_about_says_what_pictures_depend_on(folders: dict[str, Path]) -> None:
     provider = painter(folders["sd3"], batch_size=3, seconds_per_image=2.0)
     model = {"model": str(folders["sd3"]), "revision": None, "variant": None, "dtype": "float32"}
@@ -114,6 +141,13 @@ def test_a_partial_download_is_one_line(folders: dict[str, Path], tmp_path: Path
     shutil.rmtree(folder / "transformer")
     with pytest.raises(ConfigError, match="cannot be loaded"):
         painter(folder).load()
+
+
+def test_what_is_not_cached_is_named_with_the_command() -> None:
+    """No hub may be asked in tests."""
+    with pytest.raises(ConfigError, match=r"^task\.images: owner/model cannot be loaded \(") as caught:
+        DiffusersImages("owner/model", device="cpu").load()
+    assert str(caught.value).endswith("; get it with: hf download owner/model") and "\n" not in str(caught.value)
 
 
 def test_without_the_library(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

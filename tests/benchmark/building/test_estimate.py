@@ -55,3 +55,40 @@ def test_what_was_measured() -> None:
     hours = estimate(plans, shipped(suites=["i_gen"]), MODELS, found, checked=True).hours
     assert hours["sd3"] == pytest.approx(2 * 1.5 * 3.0 / 3600)
     assert measure([]) == Measured()
+
+
+def test_hours_of_every_model_that_runs_here() -> None:
+    """By hand: an edit with one fact and no caption, texts and judgements measured at some seconds each."""
+    rows = [
+        {"kind": "text", "suite": "t_gen", "item": "a", "tokens": [1, 1], "seconds": 4.0},
+        {"kind": "text", "suite": "t_gen", "item": "b", "tokens": [1, 1], "seconds": 6.0},
+        {"kind": "text", "suite": "t_gen", "item": "b", "unusable": "x"},
+        {"kind": "text", "suite": "coe_gen", "item": "a", "tokens": [1, 1], "seconds": 2.0},
+        {"kind": "image", "model": "sd3", "item": "a", "seconds": 3.0},
+        {"kind": "image", "model": "sd3", "item": "a", "seconds": 3.0, "unusable": "x"},
+        {"kind": "image", "model": "flux", "item": "a", "seconds": 10.0},
+        {"kind": "check", "item": "a", "p_yes": 0.1, "seconds": 0.5},
+        {"kind": "check", "item": "b", "p_yes": 0.2, "seconds": 1.5},
+        {"kind": "check", "item": "c", "p_yes": 0.2},  # of a build from before seconds were noted
+        {"kind": "caption", "image": "x", "text": "A cat.", "seconds": 7.0},
+    ]
+    one = plan(facts=("The cat is red.",), chain=(0,), caption="")
+    settings = shipped(suites=["t_gen", "i_gen", "coe_gen"])
+    found = estimate(
+        [one], settings, MODELS, measure(rows), checked=True, described=True, written_here=True, edits=3600
+    )
+    assert (found.pictures, found.checks, found.captions) == ({"sd3": 5 * 3600, "flux": 2 * 3600}, 7 * 3600, 3600)
+    assert found.statements == 3600
+    assert found.others == pytest.approx({"texts": 1.5 * 5.0 + 1.0 * 2.0, "checks": 5 * 2 + 2, "captions": 7.0})
+    assert found.hours == pytest.approx({"sd3": 5 * 2 * 3.0, "flux": 2 * 10.0})
+    lines = found.lines(regenerations=3, attempts=3)
+    assert "texts of the model on this machine: about 9.50 GPU hours" in lines
+    assert "captions by the checker: 3,600; about 7.00 GPU hours" in lines
+    assert lines[-1] == "GPU hours together: about 78.50; what the edited model takes is not counted"
+
+    unknown = estimate([one], settings, MODELS, Measured(), checked=True, described=True, written_here=True)
+    assert unknown.others == {"texts": None, "checks": None, "captions": None}
+    assert not any("together" in line for line in unknown.lines(regenerations=3, attempts=3))
+    bare = estimate([one], settings, MODELS, measure(rows), checked=False)
+    assert bare.others == {} and bare.captions == 0
+    assert bare.lines(3, 3)[-1] == "GPU hours together: about 0.01; what the edited model takes is not counted"

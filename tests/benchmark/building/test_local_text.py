@@ -113,6 +113,7 @@ def test_a_stop_ends_before_the_next_text(folder: Path) -> None:
         ({"dtype": "float7"}, "task.text.dtype=float7"),
         ({"device": "quantum"}, "cannot be loaded"),
         ({"name": "/nowhere/model"}, "no such folder"),
+        ({"name": "owner/model"}, r"owner/model cannot be loaded \(.*\); get it with: hf download owner/model$"),
     ],
 )
 def test_bad_options_are_one_line(folder: Path, options: dict[str, Any], said: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building import pictures
-from rv_edit.benchmark.building.journal import DiskError, Journal
+from rv_edit.benchmark.building.journal import DiskError, Journal, read_rows
 from rv_edit.benchmark.building.pictures import Drawn, Quality, Studio
 from rv_edit.benchmark.building.plan import PictureJob
 from rv_edit.benchmark.building.requests import ImageRequest, UnusableError
@@ -62,6 +63,9 @@ class Looker:
     def __init__(self, say: Callable[[str, bytes], float], about: str = "looker") -> None:
         self.say, self.about = say, {"kind": "test", "model": about}
         self.looked: list[str] = []
+
+    def load(self) -> None:
+        """Nothing."""
 
     def shows(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
         self.looked += texts
@@ -179,6 +183,26 @@ def test_nothing_is_made_or_looked_at_twice(tmp_path: Path) -> None:
     other = Looker(say, about="another")
     draw(tmp_path, jobs(4), {"a": again}, other)
     assert not again.asked and len(other.looked) == 3 + 4  # another model looks for itself
+
+
+def test_what_a_look_takes_is_measured_without_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def pass_by(seconds: float) -> None:
+        clock[0] += seconds
+
+    class Slow(Looker):
+        def load(self) -> None:
+            pass_by(60.0)
+
+    def say(text: str, data: bytes) -> float:
+        pass_by(1.5)
+        return 0.9
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    draw(tmp_path, jobs(4), {"a": Painter()}, Slow(say))
+    rows, _ = read_rows(tmp_path / "journal/all.jsonl")
+    assert [row["seconds"] for row in rows.values() if row["kind"] == "check"] == [1.5] * 4
 
 
 def test_a_picture_that_was_deleted_or_cut_is_made_again_and_the_same(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building import parsing
-from rv_edit.benchmark.building.journal import DiskError, Journal
+from rv_edit.benchmark.building.journal import DiskError, Journal, read_rows
 from rv_edit.benchmark.building.plan import TextJob, text_jobs
 from rv_edit.benchmark.building.requests import (
     ProviderError,
@@ -30,6 +31,8 @@ Answer = Callable[[TextRequest, int], "str | Exception"]
 class Writer:
     """Answers by the request and the number of times that its item was asked for; counts."""
 
+    runs_here = False
+
     def __init__(self, answer: Answer, concurrency: int = 1, about: dict[str, Any] | None = None) -> None:
         self.answer, self.concurrency = answer, concurrency
         self.about = about or {"kind": "test", "model": "m"}
@@ -38,6 +41,9 @@ class Writer:
 
     def refuses(self, record: QARecord) -> str | None:
         return None
+
+    def load(self) -> None:
+        """Nothing."""
 
     def release(self) -> None:
         """Nothing."""
@@ -75,6 +81,23 @@ def test_a_good_answer_is_taken_with_its_provenance(tmp_path: Path) -> None:
         "attempt": 0,
     }  # fmt: skip
     assert asked.prompt.startswith("Please rephrase the following question in 3 different ways: What does q1 do?.")
+
+
+def test_what_a_text_takes_is_measured_without_loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def pass_by(seconds: float, text: str = "") -> str:
+        clock[0] += seconds
+        return text
+
+    class Slow(Writer):
+        def load(self) -> None:
+            pass_by(60.0)
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    write(tmp_path, [job()], Slow(lambda request, turn: pass_by(2.5, wordings(1, 2, 3))))
+    (row,) = read_rows(tmp_path / "all.jsonl")[0].values()
+    assert row["seconds"] == 2.5
 
 
 def test_what_is_missing_is_asked_for_again_with_another_seed(tmp_path: Path) -> None:
