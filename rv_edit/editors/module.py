@@ -13,7 +13,7 @@ from lightning import LightningModule
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
 from data_modules.text import clean_text
 from rv_edit.editors.answering import is_right
-from rv_edit.editors.base import Editor, EditDivergedError
+from rv_edit.editors.base import EditDivergedError, Editor
 from rv_edit.editors.strategy import gather
 from rv_edit.metrics import EditMetrics
 

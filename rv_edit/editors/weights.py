@@ -21,7 +21,7 @@ import torch
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
 from rv_edit.editors import last_block, weight_files
 from rv_edit.editors.answering import Asking, answer_questions
-from rv_edit.editors.base import Capabilities, Editor, EditDivergedError
+from rv_edit.editors.base import Capabilities, EditDivergedError, Editor
 from rv_edit.editors.descent import DivergedError
 from rv_edit.editors.last_block import Trace
 from rv_edit.editors.weight_memory import WeightMemory

@@ -21,7 +21,8 @@ def results_document(result: RunResult, output: Path | None = None) -> dict[str,
 
     ``before`` and ``after`` map each suite to ``{"mean", "ci95": [low, high], "n"}``; a suite that was not asked
     has ``null`` for figures and ``n`` 0. Two runs of the same command differ in ``timings``,
-    ``seconds_per_edit`` and ``peak_memory_mb`` alone: where the options name the folder of the run, ``output``, they say ``<output>``.
+    ``seconds_per_edit`` and ``peak_memory_mb`` alone: where the options name the folder of the run, ``output``, they
+    say ``<output>``.
     """
     return {
         "schema": SCHEMA,

@@ -213,8 +213,10 @@ def _report(
 
 
 def _not_made(module: EditorModule) -> dict[str, int]:
-    """Edits that the editor could not make. Their questions are asked all the same, of the model without them: an
-    editor that fails at an edit must not look better for it."""
+    """Edits that the editor could not make.
+
+    Their questions are asked all the same, of the model without them: an editor must not look better for failing.
+    """
     diverged = len(module.diverged)
     counts = {"edits_diverged": diverged, "edits_refused": len(module.refused) - diverged}
     return {name: count for name, count in counts.items() if count}
