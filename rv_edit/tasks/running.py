@@ -117,7 +117,7 @@ class Runner:
 
     def _process(self, cell: Cell, folder: Path, handle: int | None, more: Sequence[str]) -> tuple[int, str]:
         """Status, negative for a signal, and one line of why it ended."""
-        place = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+        place = str(folder.resolve()).replace("'", "\\'")
         command = [*self.command, *cell.overrides, *more, f"hydra.run.dir='{place}'"]
         source = str(Path(rv_edit.__file__).resolve().parents[1])
         paths = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -19,7 +19,7 @@ from rv_edit.tasks.running import FAILED, Runner
 RUN = """
 import json, os, pathlib, sys, time
 options = dict(option.partition("=")[::2] for option in sys.argv[1:])
-out = pathlib.Path(options["hydra.run.dir"].strip("'"))
+out = pathlib.Path(options["hydra.run.dir"][1:-1].replace(chr(92), ""))
 with open(os.environ["LOG"], "a") as log:
     log.write(" ".join(sys.argv[1:]) + "\\n")
 how = options["editor"]
