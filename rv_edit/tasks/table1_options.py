@@ -121,7 +121,7 @@ def passed_on(given: Sequence[str]) -> tuple[str, ...]:
         if name in ELSEWHERE:
             raise ConfigError(f"{name}=: in a table, give {ELSEWHERE[name]}")
         if name.startswith("editor."):
-            raise ConfigError(f"{name}=: in a table, say which editor's: table1.options={{<editor>: [{option}]}}")
+            raise ConfigError(f"{name}=: in a table, say which editor's: table1.options={{<editor>: ['{option}']}}")
         if name not in CHOSEN and not name.startswith(("table1", "task.", "hydra.", "experiment")):
             kept.append(option)
     known = {option.partition("=")[0].lstrip("+~") for option in kept}

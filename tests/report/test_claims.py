@@ -96,7 +96,7 @@ def test_a_difference_has_the_interval_of_two_normal_means() -> None:
 
 
 def test_bounds_and_verdicts_together() -> None:
-    assert [above(Figure(0, low, high)) for low, high in ((0.1, 1), (-1, 0), (-1, 1))] == [
+    assert [above(Figure(0, low, high)) for low, high in ((0.1, 1), (-1, -0.1), (-1, 0))] == [
         "agrees",
         "differs",
         "cannot tell",
@@ -112,7 +112,8 @@ def test_bounds_and_verdicts_together() -> None:
 def test_the_papers_own_table_bears_out_some_of_its_sentences() -> None:
     table = paper_table()["LLaVA-1.5-7B", "A-OKVQA"]
     found = {claim.text: claim.put(table, Words())[0] for claim in CLAIMS}
-    assert all(found[text] == "agrees" for text in TEXTS if text.startswith("ReasonEdit outperforms"))
+    first = [found[text] for text in TEXTS if text.startswith("ReasonEdit outperforms")]
+    assert first == ["cannot tell", "agrees", "agrees", "agrees", "agrees"]  # Acc: .99, as GRACE-COT
     assert found["… but stay close to the unedited model in both"] == "differs"  # FT-COT: CoE-Gen .63 against .37
     fvqa = paper_table()["LLaVA-1.5-7B", "FVQA"]
     assert marginal(fvqa, Words())[0] == "differs"  # IKE: CoE-Gen .85, ReasonEdit .97, unedited .45
@@ -131,7 +132,7 @@ def test_a_page_has_a_column_a_model_and_data_set() -> None:
     both = Comparison(entries, list(figures), ["one", "two"], ["drawn"], {"one": "Qwen3-VL-4B"}, {"drawn": "FVQA"})
     lines = claims_section(both)
     assert "| claim | `one`, `drawn` | *paper's figures* | `two`, `drawn` |" in lines
-    rows = [line for line in lines if line.startswith("| 1. ")]
-    assert rows[0].count("**agrees**") == 2 and rows[0].count("*agrees*") >= 3
+    rows = [line for line in lines if line.startswith("| 2. ")]
+    assert rows[0].count("**agrees**") == 2 and "| *agrees* |" in rows[0]
     assert sum(line.startswith("- ") for line in lines) == 2 * len(CLAIMS)
     assert claims_section(Comparison([], [], [], [])) == []

@@ -24,7 +24,7 @@ from rv_edit.run import run
 from rv_edit.tasks.table1_options import passed_on, table1_options
 from tests.run.conftest import ROOT
 
-SHORT = "editor.training.steps=9, editor.training.least_steps=2"
+SHORT = "'editor.training.steps=9', 'editor.training.least_steps=2'"
 Table = Callable[..., DictConfig]
 
 
@@ -60,7 +60,7 @@ def stamps(folder: Path) -> dict[str, int]:
 
 def test_a_failing_cell_costs_no_other_and_the_table_goes_on(table: Table, tmp_path: Path, caplog: Any) -> None:
     with pytest.raises(ConfigError, match="1 of 2 cells failed"), caplog.at_level("INFO"):
-        run(table(ft="editor.training.lr=-1"))
+        run(table(ft="'editor.training.lr=-1'"))
     assert "ft · pocket_llava · pocket_aokvqa: failed: editor.training.lr=-1.0: give a number above 0" in caplog.text
     page = (tmp_path / "report/table1.md").read_text(encoding="utf-8")
     assert "Of 2 cells 1 are finished, 0 have not run yet, 1 failed." in page
@@ -78,7 +78,7 @@ def test_a_failing_cell_costs_no_other_and_the_table_goes_on(table: Table, tmp_p
         "table1.md", "table1.csv", "table1.tex", "radar.csv", "radar.png", "cost.csv", "cost.png",
     }  # fmt: skip
     before = stamps(tmp_path / "cells")
-    again = run(table("table1.only_report=true", ft="editor.training.lr=0.5"))  # not run, so it is missing
+    again = run(table("table1.only_report=true", ft="'editor.training.lr=0.5'"))  # not run, so it is missing
     assert len(again.missing) == 1 and stamps(tmp_path / "cells") == before
     assert "1 have not run yet" in (tmp_path / "report/table1.md").read_text(encoding="utf-8")
 
@@ -134,11 +134,11 @@ def test_the_command_line_knows_the_table(
         ("table1.edits=0", "table1.edits=0"),
         ("table1.edits_of={nobody: 3}", "table1.edits_of.nobody"),
         ("table1.edits_of={ft: many}", "table1.edits_of.ft=many"),
-        ("table1.options={nobody: [a=1]}", "table1.options.nobody"),
+        ("table1.options={nobody: ['a=1']}", "table1.options.nobody"),
         ("table1.jobs=0", "table1.jobs=0"),
         ("table1.limit_s=-3", "table1.limit_s=-3"),
         ("table1.folder=/proc/nothing/here", "table1.folder="),
-        ("table1.options={ft: [editor.training.colour=3], grace: [editor.colour=3]}", "colour"),
+        ("table1.options={ft: ['editor.training.colour=3'], grace: ['editor.colour=3']}", "colour"),
     ],
 )
 def test_mistakes_are_one_line_before_any_work(table: Table, option: str, said: str) -> None:

@@ -55,7 +55,7 @@ def above(figure: Figure, bound: float = 0.0) -> str:
     """Whether a figure is above a bound: the whole interval lies on one side of it, or we cannot tell."""
     if figure.low > bound:
         return AGREES
-    return DIFFERS if figure.high <= bound else CANNOT_TELL
+    return DIFFERS if figure.high < bound else CANNOT_TELL
 
 
 def within(figure: Figure, bound: float) -> str:

@@ -15,7 +15,7 @@ from rv_edit.report.comparison.markdown import COSTS, costs
 from rv_edit.report.comparison.paper import SUITES
 from rv_edit.report.table import metric_name
 
-WIDTH = 150
+WIDTH = 180
 """Letters of a line where there is no terminal that has a width."""
 
 
