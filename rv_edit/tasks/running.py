@@ -111,8 +111,9 @@ class Runner:
             with contextlib.suppress(OSError):
                 (folder / FAILED).unlink(missing_ok=True)
             return Outcome(cell, results)
-        if not self._stopped:
-            _write(folder / FAILED, {"reason": reason, "status": status})
+        if self._stopped:
+            return Outcome(cell)
+        _write(folder / FAILED, {"reason": reason, "status": status})
         return Outcome(cell, reason=reason)
 
     def _process(self, cell: Cell, folder: Path, handle: int | None, more: Sequence[str]) -> tuple[int, str]:

@@ -45,6 +45,8 @@ def run(cfg: DictConfig) -> Comparison:
         ]
 
     def told(outcome: Outcome) -> None:
+        if outcome.results is None and outcome.reason is None:
+            return  # stopped together with us
         with guard:
             outcomes[outcome.cell] = outcome
             done = sum(one.results is not None for one in outcomes.values())

@@ -97,7 +97,7 @@ def test_trials_run_once_and_a_bad_one_costs_no_other(tiny_options: list[str], t
     assert [trial.rate for trial in made if trial.results is not None] == [0.01] and made[0].reason is None
     made = tuning.run(search(0.01, -1.0), tmp_path / "out", tmp_path / "page", command="python x")
     good, bad = made[1], made[0]
-    assert bad.reason == "editor.training.lr=-1.0: give a number above 0" and bad.results is None
+    assert bad.reason == "editor.training.lr=-1: give a number above 0" and bad.results is None
     assert good.results is not None and good.results["edits"] + good.diverged == 3
     assert good.results["config"]["dataset"]["source"]["split"] == "tune"
     stamp = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("results.json")}

@@ -61,10 +61,10 @@ def stamps(folder: Path) -> dict[str, int]:
 def test_a_failing_cell_costs_no_other_and_the_table_goes_on(table: Table, tmp_path: Path, caplog: Any) -> None:
     with pytest.raises(ConfigError, match="1 of 2 cells failed"), caplog.at_level("INFO"):
         run(table(ft="'editor.training.lr=-1'"))
-    assert "ft · pocket_llava · pocket_aokvqa: failed: editor.training.lr=-1.0: give a number above 0" in caplog.text
+    assert "ft · pocket_llava · pocket_aokvqa: failed: editor.training.lr=-1: give a number above 0" in caplog.text
     page = (tmp_path / "report/table1.md").read_text(encoding="utf-8")
     assert "Of 2 cells 1 are finished, 0 have not run yet, 1 failed." in page
-    assert "- FT, `pocket_llava`, `pocket_aokvqa`: editor.training.lr=-1.0: give a number above 0" in page
+    assert "- FT, `pocket_llava`, `pocket_aokvqa`: editor.training.lr=-1: give a number above 0" in page
     (first,) = stamps(tmp_path / "cells").items()
     # the option is mended: another cell; the finished one is not touched
     found = run(table())

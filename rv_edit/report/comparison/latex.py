@@ -18,8 +18,8 @@ SPECIAL = {
 def escaped(text: str) -> str:
     r"""A text as LaTeX prints it.
 
-    >>> escaped("pocket_a & 5 %")
-    'pocket\\_a \\& 5 \\%'
+    >>> escaped("small_a & 5 %")
+    'small\\_a \\& 5 \\%'
     """
     return "".join(SPECIAL.get(letter, letter) for letter in text)
 
