@@ -13,6 +13,8 @@ after each trial, as far as there are any.
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -36,6 +38,7 @@ OPTION = "training.lr"
 """What is searched; editors without it are not tuned."""
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 SPLIT = ("dataset.source._target_=benchmarks.tuning_split.load", "dataset.source.split=tune")
+HERE = ("--out", "--to", "--jobs", "--most", "cache")
 QUIET = ("logger=none", "callbacks=none")
 
 
@@ -138,6 +141,22 @@ def run(search: Search, out: Path, to: Path, jobs: int = 1, most: int | None = N
     return trials()
 
 
+def command_of(given: Sequence[str]) -> str:
+    """The command that makes the same page elsewhere: without what says where and how fast.
+
+    >>> command_of(["--edits", "20", "--out", "/somewhere", "--jobs=2", "trainer=cpu", "cache=/somewhere"])
+    'python benchmarks/tuning.py --edits 20 trainer=cpu'
+    """
+    kept, skip = [], False
+    for word in given:
+        name, _, value = word.partition("=")
+        if skip or name in HERE:
+            skip = not skip and not value
+            continue
+        kept.append(shlex.quote(word))
+    return " ".join(["python benchmarks/tuning.py", *kept])
+
+
 def main() -> None:
     """Run what is missing, write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -154,9 +173,8 @@ def main() -> None:
     parser.add_argument("options", nargs="*", help="further options of every trial, as run.py takes them")
     args = parser.parse_args()
     search = Search(args.editors, args.model, args.datasets, args.rates, args.edits, args.loc, args.options)
-    told = f"--edits {args.edits} --loc {args.loc}"
     try:
-        run(search, args.out.resolve(), args.to, args.jobs, args.most, f"python benchmarks/tuning.py {told}")
+        run(search, args.out.resolve(), args.to, args.jobs, args.most, command_of(sys.argv[1:]))
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from error
     print(args.to / "tuning.md")

@@ -82,6 +82,11 @@ def test_trials_ask_nothing_that_mend_is_trained_on(monkeypatch: pytest.MonkeyPa
     assert asked == [("fvqa", "tune", 2000)]
 
 
+def test_the_page_says_how_it_was_made_but_not_where() -> None:
+    given = ["--edits", "20", "--out", "there", "--rates", "0.1", "--jobs=2", "seed=3", "cache=there", "--most", "4"]
+    assert tuning.command_of(given) == "python benchmarks/tuning.py --edits 20 --rates 0.1 seed=3"
+
+
 def test_trials_run_once_and_a_bad_one_costs_no_other(tiny_options: list[str], tmp_path: Path) -> None:
     options = [
         *(option for option in tiny_options if "text_encoder" not in option and "key_space" not in option),
