@@ -41,8 +41,9 @@ def write_comparison(
         ReportError: one line; the tables are replaced together or not at all.
     """
     rows = table_rows(comparison)
-    shapes = [row for row in rows if row["suite"] in SUITES and row["mean"] is not None]
-    costs = [row for row in shapes if row["suite"] == "acc" and row["seconds_per_edit"]]
+    there = {(entry.editor, entry.model, entry.dataset) for entry in comparison.finished}
+    shapes = [row for row in rows if row["suite"] in SUITES and (row["editor"], row["model"], row["dataset"]) in there]
+    costs = [row for row in shapes if row["suite"] == "acc" and row["mean"] is not None and row["seconds_per_edit"]]
     written = write_together(
         {
             folder / "table1.md": _text(page(comparison, command, about)),

@@ -28,7 +28,7 @@ def _suites(entry: Entry) -> list[str]:
 
 def _row(comparison: Comparison, entry: Entry, suite: str) -> dict[str, Any]:
     figure, column = entry.figure(suite), comparison.paper(entry.model, entry.dataset).get(entry.editor)
-    paper = None if column is None else column[suite] if suite in column else None
+    paper = None if column is None else column.get(suite)
     before = {} if entry.results is None else entry.results["before"].get(suite, {})
     return {
         "dataset": entry.dataset,

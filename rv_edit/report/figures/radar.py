@@ -20,7 +20,8 @@ def radar_figure(rows: Sequence[Row], suites: Sequence[tuple[str, str]], title: 
     """A polar figure an editor, a closed line a model and data set, the paper's as dashes of the same colour.
 
     Args:
-        rows: ``editor``, ``model``, ``dataset``, ``suite``, ``mean``, ``paper``; a line needs all suites.
+        rows: ``editor``, ``model``, ``dataset``, ``suite``, ``mean``, ``paper``; a suite that was not asked is left out
+            of a line, which needs three.
         suites: name and what it is called, in order around the circle.
         title: over all.
     """
@@ -28,7 +29,9 @@ def radar_figure(rows: Sequence[Row], suites: Sequence[tuple[str, str]], title: 
     places = list(dict.fromkeys((str(row["model"]), str(row["dataset"])) for row in rows))
     across = min(ACROSS, len(editors))
     down = -(-len(editors) // across)
-    figure, grid = new_figure(down, across, (2.9 * across, 3.1 * down + 0.8), subplot_kw={"projection": "polar"})
+    figure, grid = new_figure(
+        down, across, (max(6.0, 2.9 * across), 3.1 * down + 0.8), subplot_kw={"projection": "polar"}
+    )
     angles = [2 * math.pi * at / len(suites) for at in range(len(suites))]
     found = {(row["editor"], row["model"], row["dataset"], row["suite"]): row for row in rows}
     for at in range(down * across):
@@ -50,16 +53,18 @@ def radar_figure(rows: Sequence[Row], suites: Sequence[tuple[str, str]], title: 
         grid[0][0].plot([], [], "-", color=LINES[index % len(LINES)], label=f"{model}, {dataset}")
     if any(number(row, "paper") is not None for row in rows):
         grid[0][0].plot([], [], ":", color="black", label="the paper's")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=1 if across < 3 else 2, frameon=False, fontsize=8)
     figure.suptitle(title)
     return figure
 
 
 def _line(axes: Axes, angles: Sequence[float], cells: Sequence[Row | None], name: str, colour: str, style: str) -> None:
     values = [None if cell is None else number(cell, name) for cell in cells]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
+    known = [(angle, value) for angle, value in zip(angles, values, strict=True) if value is not None]
+    if len(known) < 3:
         return
-    axes.plot([*angles, angles[0]], [*known, known[0]], style, color=colour, linewidth=1.4)
+    around, out = zip(*known, strict=True)
+    around, out = (*around, around[0]), (*out, out[0])
+    axes.plot(around, out, style, color=colour, linewidth=1.4)
     if style == "-":
-        axes.fill([*angles, angles[0]], [*known, known[0]], color=colour, alpha=0.08)
+        axes.fill(around, out, color=colour, alpha=0.08)
