@@ -38,9 +38,10 @@ def table(overrides: list[str], tmp_path: Path) -> Table:
             chosen = ["table1.models=[pocket_llava]", "table1.datasets=[pocket_aokvqa]", "table1.edits=4"]
             own = ["table1.editors=[grace,ft]"] if not any("editors" in item for item in more) else []
             place = [f"table1.folder={tmp_path / 'cells'}", f"table1.report={tmp_path / 'report'}"]
-            options = f"table1.options={{ft: [{ft}], grace: [{grace}]}}"
+            options = [f"table1.options={{ft: [{ft}], grace: [{grace}]}}"]
+            options = [] if any(item.startswith("table1.options") for item in more) else options
             cfg = compose(
-                "config", overrides=["experiment=table1", *chosen, *own, *place, options, *more, f"output={tmp_path}"]
+                "config", overrides=["experiment=table1", *chosen, *own, *place, *options, *more, f"output={tmp_path}"]
             )
         cfg.table1.given = given
         OmegaConf.resolve(cfg)
