@@ -193,7 +193,7 @@ def figures_of(comparison: Comparison, model: str, dataset: str) -> dict[str, di
 
 
 def claims_section(comparison: Comparison, words: Words | None = None) -> list[str]:
-    """The verdicts as a part of a Markdown page; nothing where no model is finished with ReasonEdit and another."""
+    """The verdicts as a part of a Markdown page; nothing where no model has two editors."""
     words = words or Words()
     columns: list[tuple[str, Figures, Figures]] = []
     for dataset in comparison.datasets:
@@ -209,8 +209,8 @@ def claims_section(comparison: Comparison, words: Words | None = None) -> list[s
     told: list[str] = []
     for number, claim in enumerate(CLAIMS, 1):
         cells = []
-        for name, figures, paper in columns:
-            verdict, why = claim.put(figures, words)
+        for name, ours, paper in columns:
+            verdict, why = claim.put(ours, words)
             cells.append(f"**{verdict}**" if verdict != CANNOT_TELL else verdict)
             told.append(f"- {number}, {name}: {why}")
             if paper:
