@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.misses import tables
+from rv_edit.report.comparison import paper_column
 
 ROOT = Path(__file__).resolve().parents[1]
 SUITES = ("acc", "t_gen", "i_gen", "coe_gen", "r_gen", "loc", "contrast")
@@ -37,21 +38,6 @@ VARIANTS = {
     "picture alone (λ = 0)": [other_key(0.0)],
     "dual key, calibrated gate": ["editor.codebook.gate=calibrated"],
     "dual key, facts keyed by crops alone": ["editor.reasoning_keys=patch"],
-}
-# Table 1, unedited and ReasonEdit, in the order of SUITES without contrast.
-PAPER: Mapping[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {
-    ("pocket_llava", "pocket_aokvqa"): ((0.00, 0.12, 0.10, 0.37, 0.61, 1.00), (0.99, 0.97, 0.98, 0.98, 0.84, 1.00)),
-    ("pocket_llava", "pocket_fvqa"): ((0.00, 0.17, 0.52, 0.45, 0.76, 1.00), (1.00, 0.97, 0.95, 0.97, 0.87, 1.00)),
-    ("pocket_instructblip", "pocket_aokvqa"): (
-        (0.00, 0.14, 0.11, 0.48, 0.63, 1.00),
-        (0.99, 0.97, 0.98, 0.99, 0.86, 1.00),
-    ),
-    ("pocket_instructblip", "pocket_fvqa"): (
-        (0.00, 0.25, 0.52, 0.54, 0.80, 1.00),
-        (0.96, 0.94, 0.92, 0.92, 0.88, 1.00),
-    ),
-    ("pocket_qwen3vl", "pocket_aokvqa"): ((0.00, 0.14, 0.15, 0.38, 0.58, 1.00), (0.97, 0.90, 0.96, 0.96, 0.77, 1.00)),
-    ("pocket_qwen3vl", "pocket_fvqa"): ((0.00, 0.18, 0.48, 0.43, 0.73, 1.00), (0.98, 0.85, 0.91, 0.95, 0.83, 1.00)),
 }
 NAMES = {"pocket_llava": "LLaVA-1.5-7B", "pocket_instructblip": "InstructBLIP-7B", "pocket_qwen3vl": "Qwen3-VL-4B"}
 
@@ -114,9 +100,10 @@ def section(model: str, dataset: str, found: Mapping[str, Mapping[str, Any]]) ->
     lines.append(row("unedited", [figure(first["before"][suite], suite, False) for suite in SUITES]))
     for variant, results in found.items():
         lines.append(row(variant, [figure(results["after"][suite], suite, variant == "dual key") for suite in SUITES]))
-    if (model, dataset) in PAPER:
-        for name, values in zip(("unedited", "ReasonEdit"), PAPER[model, dataset], strict=True):
-            lines.append(row(f"*paper, {NAMES[model]}: {name}*", [*(f"*{v:.2f}*" for v in values), ""]))
+    column = paper_column(NAMES[model], DATASETS[dataset])
+    for name, editor in (("unedited", "Unedited"), ("ReasonEdit", "ReasonEdit")):
+        means = [f"*{column[editor][suite].mean:.2f}*" for suite in SUITES if suite in column[editor]]
+        lines.append(row(f"*paper, {NAMES[model]}: {name}*", [*means, ""]))
     asked = ", ".join(f"{head} {first['after'][suite]['n']}" for head, suite in zip(HEADS, SUITES, strict=True))
     lines += ["", f"Questions: {asked}.", ""]
     lines += [row("accepted by the gate", [*HEADS, "keys an edit", "KB an edit", "s an edit"])]

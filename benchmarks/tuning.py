@@ -1,150 +1,183 @@
 """``python benchmarks/tuning.py``: the learning rates that the paper's text lost, by the same search for every editor.
 
-Every editor that trains gets the same rates, edits and questions, on the tuning split, of which no result is ever
-reported. A rate's score is the mean of Acc, T-Gen, I-Gen and Loc over the data sets: what all editors set out to do.
-What this project is about, R-Gen and CoE-Gen, is not looked at. The best rate goes into ``conf/editor`` by hand.
+Every editor that trains gets the same number of trials, on the same rates, edits and questions, of the tuning split, of
+which no result is ever reported. A rate's score is the mean of Acc, T-Gen, I-Gen and Loc over the data sets: what all
+editors set out to do. What this project is about, R-Gen and CoE-Gen, is not looked at. An edit that diverges stays in
+the mean. The best rate goes into ``conf/editor`` by hand.
 
-A trial is one run of ``run.py`` in a folder of its own; one that has its ``results.json`` is not run again, so the
-command can be given again after an interruption. The page goes to ``docs/results/tuning.md``. MEND's network is trained
-on errors of the same split, so its figures here are better than on questions that it never saw; its rates compare.
+A trial is one run of ``task=edit`` in a folder named by all that it depends on, the model's weights included: the
+command can be given again after an interruption, and with other weights it starts anew. Page and table are written
+after each trial, as far as there are any.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
+import shlex
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import OmegaConf
+
+from benchmarks.tuning_page import Trial, page, trial_rows
+from rv_edit.composing import conf_dir
+from rv_edit.errors import ConfigError
+from rv_edit.report.files import write_together
+from rv_edit.report.tables import write_csv
+from rv_edit.tasks.cells import Cell
+from rv_edit.tasks.running import Outcome, Runner
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTION = "training.lr"
 """What is searched; editors without it are not tuned."""
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
-JUDGED = ("acc", "t_gen", "i_gen", "loc")
-SHOWN = {"acc": "Acc", "t_gen": "T-Gen", "i_gen": "I-Gen", "loc": "Loc"}
-BUDGET = ("+dataset.source.split=tune", "dataset.loc_random=50", "dataset.loc_similar=50")
+SPLIT = ("dataset.source._target_=benchmarks.tuning_split.load", "dataset.source.split=tune")
+HERE = ("--out", "--to", "--jobs", "--most", "cache")
+QUIET = ("logger=none", "callbacks=none")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One editor with one rate on one data set."""
+class Search:
+    """What is tried.
 
-    editor: str
-    rate: float
+    Attributes:
+        editors, datasets: names of options.
+        model: name of an option.
+        rates: of each editor.
+        edits: of a trial.
+        loc: questions of Loc.
+        options: further options of every trial.
+    """
+
+    editors: Sequence[str]
     model: str
-    dataset: str
+    datasets: Sequence[str]
+    rates: Sequence[float]
+    edits: int
+    loc: int
+    options: Sequence[str] = ()
 
-    def folder(self, out: Path) -> Path:
-        """Where it runs."""
-        return out / self.model / self.dataset / self.editor / f"{self.rate:g}"
+    def cells(self) -> dict[Cell, tuple[str, float, str]]:
+        """Each trial as a cell -> editor, rate, data set; from the middle of the rates outwards, all editors in turn.
 
-    def result(self, out: Path) -> dict[str, Any] | None:
-        """What came out, once it is there."""
-        place = self.folder(out) / "results.json"
-        found: dict[str, Any] | None = json.loads(place.read_text()) if place.is_file() else None
+        So a search that ends early has tried the likeliest rates of every editor.
+
+        Raises:
+            ConfigError: options that do not fit together.
+        """
+        ordered = sorted(self.rates)
+        middle = sorted(ordered, key=lambda rate: abs(ordered.index(rate) - len(ordered) // 2))
+        found = {}
+        for rate in middle:
+            for editor in self.editors:
+                for dataset in self.datasets:
+                    loc = (f"dataset.loc_random={self.loc // 2}", f"dataset.loc_similar={self.loc - self.loc // 2}")
+                    options = (*SPLIT, *loc, *QUIET, f"editor.{OPTION}={rate:g}", *self.options)
+                    cell = Cell.of(editor, self.model, dataset, self.edits, options)
+                    found[cell] = (editor, rate, dataset)
         return found
 
 
 def tunable() -> list[str]:
     """The editors that have the option."""
-    paths = sorted((ROOT / "conf/editor").glob("*.yaml"))
+    paths = sorted(conf_dir().glob("editor/*.yaml"))
     return [path.stem for path in paths if OmegaConf.select(OmegaConf.load(path), OPTION) is not None]
 
 
-def run_trial(trial: Trial, out: Path, edits: int) -> None:
-    """Run it unless it is there."""
-    folder = trial.folder(out)
-    if trial.result(out) is not None:
-        return
-    command = [sys.executable, "run.py", f"model={trial.model}", f"dataset={trial.dataset}", f"editor={trial.editor}"]
-    command += [f"editor.{OPTION}={trial.rate:g}", f"dataset.edits={edits}", *BUDGET]
-    command += ["logger=none", "callbacks=none", f"hydra.run.dir={folder}"]
-    print(" ".join(command), flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "terminal.txt").open("w") as log:
-        done = subprocess.run(
-            command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}
+def run(search: Search, out: Path, to: Path, jobs: int = 1, most: int | None = None, command: str = "") -> list[Trial]:
+    """Run the trials that are missing, and write ``tuning.md`` and ``tuning.csv`` after each.
+
+    Args:
+        search: what is tried.
+        out: folder of the trials.
+        to: folder of page and table.
+        jobs: trials at a time.
+        most: trials to be run at most; ``None``: all.
+        command: that is given, for the page.
+
+    Returns:
+        All trials, those that have not run or failed without figures.
+    """
+    runner, places = Runner(out), search.cells()
+    outcomes = {cell: runner.known(cell) for cell in places}
+    left = [cell for cell in places if outcomes[cell].results is None]
+    mine, guard, started, made = left[:most], threading.Lock(), time.monotonic(), 0
+
+    def trials() -> list[Trial]:
+        found = [Trial(*places[cell], outcome.results, outcome.reason) for cell, outcome in outcomes.items()]
+        return sorted(found, key=lambda trial: (trial.editor, trial.rate, trial.dataset))
+
+    def write() -> None:
+        text, rows = page(trials(), search.edits, search.loc, search.model, command), trial_rows(trials())
+        write_together(
+            {to / "tuning.md": lambda stream: stream.write(text), to / "tuning.csv": partial(write_csv, rows)}
         )
-    if done.returncode:
-        print(f"{trial}: failed, see {folder / 'terminal.txt'}", flush=True)
+
+    def one(cell: Cell) -> None:
+        nonlocal made
+        outcome = runner(cell) or Outcome(cell)
+        with guard:
+            outcomes[cell] = outcome
+            made += 1
+            each = (time.monotonic() - started) / made
+            editor, rate, dataset = places[cell]
+            told = "done" if outcome.results is not None else f"failed: {outcome.reason}"
+            rest = each * (len(left) - made) / 60
+            print(f"{editor} {rate:g} {dataset}: {told}; {each:.0f} s a trial, {rest:.0f} min for the rest", flush=True)
+            write()
+
+    try:
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(one, mine))
+    finally:
+        runner.stop()
+    write()
+    return trials()
 
 
-def score(results: Sequence[dict[str, Any]], edits: int) -> float:
-    """Mean of the judged suites over the data sets; an edit that diverged counts as wrong in all but Loc."""
-    values = []
-    for found in results:
-        made = min(1.0, found["edits"] / edits)
-        for suite in JUDGED:
-            mean = found["after"][suite]["mean"]
-            values.append(0.0 if mean is None else mean if suite == "loc" else mean * made)
-    return sum(values) / len(values)
+def command_of(given: Sequence[str]) -> str:
+    """The command that makes the same page elsewhere: without what says where and how fast.
 
-
-def best(scores: dict[float, float]) -> float:
-    """The rate with the highest score; the lower one of equals."""
-    return max(sorted(scores), key=lambda rate: scores[rate])
-
-
-def section(editor: str, trials: dict[float, list[dict[str, Any]]], datasets: Sequence[str], edits: int) -> list[str]:
-    """The table of one editor."""
-    heads = [f"{dataset} {SHOWN[suite]}" for dataset in datasets for suite in JUDGED]
-    scores = {rate: score(found, edits) for rate, found in trials.items()}
-    lines = [f"## `{editor}`: {best(scores):g}", ""]
-    lines += [
-        f"| {OPTION} | score | {' | '.join(heads)} | edits that diverged |",
-        f"| --- |{' --- |' * (len(heads) + 2)}",
-    ]
-    for rate, found in sorted(trials.items()):
-        means = [result["after"][suite]["mean"] for result in found for suite in JUDGED]
-        cells = ["–" if mean is None else f"{mean:.2f}" for mean in means]
-        lost = sum(max(0, edits - result["edits"]) for result in found)
-        text = f"**{scores[rate]:.3f}**" if rate == best(scores) else f"{scores[rate]:.3f}"
-        lines.append(f"| {rate:g} | {text} | {' | '.join(cells)} | {lost} |")
-    return [*lines, ""]
+    >>> command_of(["--edits", "20", "--out", "/somewhere", "--jobs=2", "trainer=cpu", "cache=/somewhere"])
+    'python benchmarks/tuning.py --edits 20 trainer=cpu'
+    """
+    kept, skip = [], False
+    for word in given:
+        name, _, value = word.partition("=")
+        if skip or name in HERE:
+            skip = not skip and not value
+            continue
+        kept.append(shlex.quote(word))
+    return " ".join(["python benchmarks/tuning.py", *kept])
 
 
 def main() -> None:
     """Run what is missing, write the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("outputs/tuning"))
-    parser.add_argument("--page", type=Path, default=ROOT / "docs/results/tuning.md")
+    parser.add_argument("--to", type=Path, default=ROOT / "docs/results")
     parser.add_argument("--editors", nargs="+", default=tunable())
     parser.add_argument("--model", default="pocket_llava")
     parser.add_argument("--datasets", nargs="+", default=["pocket_aokvqa", "pocket_fvqa"])
     parser.add_argument("--rates", nargs="+", type=float, default=RATES)
     parser.add_argument("--edits", type=int, default=50)
-    parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each")
+    parser.add_argument("--loc", type=int, default=100, help="questions of Loc, half of them like an edited one")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at a time, one thread each")
+    parser.add_argument("--most", type=int, help="run at most so many trials now")
+    parser.add_argument("options", nargs="*", help="further options of every trial, as run.py takes them")
     args = parser.parse_args()
-    out = args.out.resolve()
-    trials = [Trial(e, r, args.model, d) for e in args.editors for r in args.rates for d in args.datasets]
-    with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(lambda trial: run_trial(trial, out, args.edits), trials))
-    lines = [
-        "# Learning rates, by the same search for every editor",
-        "",
-        f"Written by `python benchmarks/tuning.py --edits {args.edits}` with `{args.model}`: {len(args.rates)} rates,",
-        f"{args.edits} edits a data set, on the tuning split. The score is the mean of all the columns behind it, an",
-        "edit that diverged being wrong; bold is the best.",
-        "",
-    ]
-    for editor in args.editors:
-        found = {rate: [Trial(editor, rate, args.model, d).result(out) for d in args.datasets] for rate in args.rates}
-        whole = {rate: [one for one in results if one] for rate, results in found.items() if all(results)}
-        if whole:
-            lines += section(editor, whole, args.datasets, args.edits)
-    args.page.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.page.with_suffix(".tmp")
-    temporary.write_text("\n".join(lines))
-    os.replace(temporary, args.page)
-    print(args.page)
+    search = Search(args.editors, args.model, args.datasets, args.rates, args.edits, args.loc, args.options)
+    try:
+        run(search, args.out.resolve(), args.to, args.jobs, args.most, command_of(sys.argv[1:]))
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from error
+    print(args.to / "tuning.md")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Nothing heavy is imported here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,13 @@ def compose_parts(overrides: Sequence[str], parts: Sequence[str]) -> dict[str, A
     Raises:
         ConfigError: an override that does not compose, or an option left without a value.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with _initialized():
             cfg = compose("config", overrides=list(overrides))
         found = {}
         for part in parts:
@@ -54,6 +55,15 @@ def compose_parts(overrides: Sequence[str], parts: Sequence[str]) -> dict[str, A
     except (HydraException, OmegaConfBaseException) as error:
         text = " ".join(str(error).split("Config search path:")[0].split())
         raise ConfigError(f"options {' '.join(overrides)}: {text}") from error
+
+
+def _initialized() -> AbstractContextManager[Any]:
+    """Hydra on our options; within a job of its own command line it is so already."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    running = GlobalHydra.instance().is_initialized()
+    return nullcontext() if running else initialize_config_dir(str(conf_dir()), version_base="1.3")
 
 
 def _tree(value: Any) -> bool:

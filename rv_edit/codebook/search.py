@@ -12,7 +12,7 @@ from torch import Tensor
 DIRECT_KEYS = 256
 """Up to so many keys all distances are computed; beyond, only those of preselected candidates."""
 DIRECT_NUMBERS = 1 << 21
-"""Up to so many pairs of numbers a preselection costs more than it saves, where only the nearest key is asked for."""
+"""Up to so many pairs of numbers a preselection costs more than it saves, for one query or one nearest key."""
 SLACK = 32
 """Candidates beyond the k asked for; more than that many near-ties fall back to all distances."""
 BLOCK = 1 << 24
@@ -32,11 +32,22 @@ def blocks(rows: int, width: int) -> list[slice]:
 
 
 class Widened:
-    """fp64 keys and their squared lengths, kept until other keys are asked for; key tensors never change in place."""
+    """Keys in fp32, or in fp64 with their squared lengths, kept until other keys are asked for.
+
+    Key tensors never change in place.
+    """
 
     def __init__(self) -> None:
         self._of: Tensor | None = None
         self._kept = torch.empty(0), torch.empty(0)
+        self._single_of: Tensor | None = None
+        self._single = torch.empty(0)
+
+    def single(self, keys: Tensor) -> Tensor:
+        """(n, d) fp32 of keys (n, d); themselves where they are."""
+        if self._single_of is not keys:
+            self._single_of, self._single = keys, keys.detach().float()
+        return self._single
 
     def __call__(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """(n, d) and (n,) fp64 of keys (n, d)."""
@@ -62,7 +73,9 @@ def nearest(
         distances (B, k) fp32 and indices (B, k) int64.
     """
     k = min(k, len(keys))
-    few = k == 1 and len(queries) * keys.numel() <= DIRECT_NUMBERS
+    few = 1 in (k, len(queries)) and len(queries) * keys.numel() <= DIRECT_NUMBERS
+    if few and widened is not None:
+        keys = widened.single(keys)
     if few or len(keys) <= max(DIRECT_KEYS, k + SLACK):
         return _ranked(_all_distances(queries, keys, scales), None, k)
     found: list[tuple[Tensor, Tensor]] = []
@@ -109,6 +122,10 @@ def _ranked(exact: Tensor, index: Tensor | None, k: int) -> tuple[Tensor, Tensor
     if k == 1 and index is None and exact.shape[1]:
         order = exact.argmin(dim=1, keepdim=True)  # the first among equals, as documented
         return exact.gather(1, order), order
+    if len(exact) == 1 and index is None and exact.shape[1] > DIRECT_KEYS:
+        # a sort of all would cost more than the distances: what is at most the k-th is enough, ties included
+        index = (exact <= exact.topk(k, largest=False).values[:, -1:]).nonzero()[:, 1][None]
+        exact = exact.gather(1, index)
     values, order = exact.sort(dim=1, stable=True)
     order = order[:, :k]
     return values[:, :k].clone(), (order if index is None else index.gather(1, order)).clone()

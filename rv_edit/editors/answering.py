@@ -7,6 +7,7 @@ the unedited model is asked, in the same batches, and so answers bit for bit ali
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -70,7 +71,12 @@ def best(scores: Sequence[float]) -> int:
 
 
 def is_right(question: Question, answer: Answer) -> bool:
-    """Whether the predicted choice reads like the right one (they may be duplicates of each other)."""
+    """Whether the predicted choice reads like the right one (they may be duplicates of each other).
+
+    A score that is no number, as a model gives whose weights have run away, is no answer: it counts as wrong.
+    """
+    if any(math.isnan(score) for score in answer.scores):
+        return False
     return question.choices[answer.prediction] == question.choices[question.target]
 
 

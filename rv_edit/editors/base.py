@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from data_modules.records import Answer, Edit, EditReceipt, ImageRef, Question
+from data_modules.records import Answer, Edit, EditReceipt, ImageRef, Question, RecordError
 from rv_edit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from rv_edit.editors.answering import Asking
     from rv_edit.vlm import VLM
+
+
+class EditDivergedError(RecordError):
+    """An edit whose training became nan or infinite: nothing was changed. One line: which, where, what to do."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ class Editor(ABC):
         """Make one edit.
 
         Raises:
-            RecordError: the edit cannot be used; nothing was changed.
+            RecordError: the edit cannot be used; nothing was changed. Of it, :class:`EditDivergedError` where training
+                gave a number that is not finite.
         """
 
     @abstractmethod

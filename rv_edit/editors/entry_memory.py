@@ -21,6 +21,7 @@ from data_modules.records import RecordError
 from rv_edit.codebook.search import Widened, blocks, distances, nearest
 from rv_edit.codebook.sized_state import SizedState
 from rv_edit.editors import entry_codec as codec
+from rv_edit.editors.base import EditDivergedError
 from rv_edit.editors.placing import Fact, Row, Rule
 from rv_edit.errors import ConfigError
 
@@ -155,14 +156,15 @@ class EntryMemory(SizedState):
         """Make one edit, item by item. All of it or nothing, whatever interrupts it.
 
         Raises:
-            RecordError: the id is in use, a key or a radius is not finite, or training diverged.
+            RecordError: the id is in use.
+            EditDivergedError: a key or a radius is not finite, or training diverged.
         """
         edit_id = items[0].edit_id
         if edit_id in self.edit_ids:
             raise RecordError(f"edit {edit_id}: already made; undo it first, or give it another id")
         for item in items:
             if not bool(torch.isfinite(item.key).all()) or not 0 <= item.fact.radius < float("inf"):
-                raise RecordError(f"edit {edit_id}: its key or radius ({item.fact.radius}) is not finite")
+                raise EditDivergedError(f"edit {edit_id}: its key or radius ({item.fact.radius}) is not finite")
         stream = (*self.stream, *items)
         rows, stored = self._placed(stream, self.rows, len(self.stream))
         self._take(stream, rows, {row.chain: index for index, row in enumerate(self.rows)})

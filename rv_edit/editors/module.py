@@ -13,7 +13,7 @@ from lightning import LightningModule
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
 from data_modules.text import clean_text
 from rv_edit.editors.answering import is_right
-from rv_edit.editors.base import Editor
+from rv_edit.editors.base import EditDivergedError, Editor
 from rv_edit.editors.strategy import gather
 from rv_edit.metrics import EditMetrics
 
@@ -43,6 +43,7 @@ class EditorModule(LightningModule):
         self.metrics = EditMetrics()
         self.receipts: list[EditReceipt] = []
         self.refused: list[tuple[str, str]] = []
+        self.diverged: list[str] = []
         self.asked: list[Asked] = []
         self.results: dict[str, float] = {}
 
@@ -85,19 +86,23 @@ class EditorModule(LightningModule):
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name.startswith("memory.")}
         checkpoint["receipts"] = [asdict(receipt) for receipt in self.receipts]
         checkpoint["refused"] = list(self.refused)
+        checkpoint["diverged"] = list(self.diverged)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the receipts of the edits made before."""
         self.receipts = [EditReceipt(**receipt) for receipt in checkpoint.get("receipts", [])]
         self.refused = [(name, reason) for name, reason in checkpoint.get("refused", [])]
+        self.diverged = list(checkpoint.get("diverged", []))
 
     def _edit(self, edit: Edit) -> bool:
-        """Make an edit; one that cannot be used is noted and left out, and the stream goes on."""
+        """Make an edit; one that cannot be used or diverges is noted, with nothing changed, and the stream goes on."""
         try:
             self.receipts.append(self.editor.edit(edit))
         except RecordError as error:
             self.refused.append((edit.id, str(error)))
-            log.warning("edit %s is skipped: %s", clean_text(edit.id), clean_text(str(error)))
+            if isinstance(error, EditDivergedError):
+                self.diverged.append(edit.id)
+            log.warning("edit %s is not made: %s", clean_text(edit.id), clean_text(str(error)))
             return False
         self.log("keys", float(self.editor.num_keys), prog_bar=True, batch_size=1)
         return True
@@ -148,9 +153,11 @@ class SingleEditModule(EditorModule):
         """Edit, ask, undo."""
         edit = batch if isinstance(batch, Edit) else batch[0]
         mine = batch_idx % self.trainer.world_size == self.trainer.global_rank
-        if mine and self._edit(edit):
-            self._ask(self.questions.get(edit.id, []))
-            self.editor.undo(edit.id)
+        if mine:
+            made = self._edit(edit)
+            self._ask(self.questions.get(edit.id, []))  # of the model without the edit, where it could not be made
+            if made:
+                self.editor.undo(edit.id)
         self._count_step()
 
     def _ask(self, questions: list[Question]) -> None:
@@ -162,4 +169,5 @@ class SingleEditModule(EditorModule):
         """Gather the answers and the receipts of all ranks."""
         self.receipts = [receipt for part in gather(self.receipts) for receipt in part]
         self.refused = [pair for part in gather(self.refused) for pair in part]
+        self.diverged = [name for part in gather(self.diverged) for name in part]
         self._collect()

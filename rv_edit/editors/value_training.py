@@ -12,12 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from data_modules.records import RecordError
+from rv_edit.editors.base import EditDivergedError
 from rv_edit.errors import ConfigError
-
-
-class Diverged(RecordError):
-    """A loss, or what was trained, became nan or infinite."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def train(start: Tensor, loss_of: Callable[[Tensor], Tensor], schedule: Schedule
         what: what is trained, for the error, e.g. ``edit 7``.
 
     Raises:
-        Diverged: the loss or a number is nan or infinite.
+        EditDivergedError: the loss or a number is nan or infinite.
     """
     with torch.inference_mode(False), torch.enable_grad():
         value = nn.Parameter(start.detach().clone())
@@ -94,7 +90,8 @@ def train(start: Tensor, loss_of: Callable[[Tensor], Tensor], schedule: Schedule
             loss = loss_of(value)
             now = float(loss.detach())
             if not math.isfinite(now) or not bool(torch.isfinite(value).all()):
-                raise Diverged(f"{what}: training diverged at step {step} (loss {now}); nothing was changed; lower lr")
+                why = f"{what}: training diverged at step {step} (loss {now}); nothing was changed; lower lr"
+                raise EditDivergedError(why)
             if now < best_loss:
                 best, best_loss = value.detach().clone(), now
             if now < reference - schedule.fall:

@@ -21,7 +21,7 @@ import torch
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
 from rv_edit.editors import last_block, weight_files
 from rv_edit.editors.answering import Asking, answer_questions
-from rv_edit.editors.base import Capabilities, Editor
+from rv_edit.editors.base import Capabilities, EditDivergedError, Editor
 from rv_edit.editors.descent import DivergedError
 from rv_edit.editors.last_block import Trace
 from rv_edit.editors.weight_memory import WeightMemory
@@ -102,8 +102,8 @@ class WeightEditor(Editor):
         """Train on the edit, from the weights that the edits before it left.
 
         Raises:
-            RecordError: the picture cannot be decoded, the texts are too long, the id is taken, or training diverged;
-                nothing is changed.
+            RecordError: the picture cannot be decoded, the texts are too long, or the id is taken; nothing is changed.
+            EditDivergedError: training diverged; nothing is changed.
         """
         started = time.perf_counter()
         if edit.id in self._memory.traces:
@@ -117,7 +117,8 @@ class WeightEditor(Editor):
                 self._memory.write(before)
                 if not isinstance(error, DivergedError):
                     raise
-                raise RecordError(f"edit {edit.id}: {error}; the weights are as before, try a smaller lr") from error
+                why = f"edit {edit.id}: diverged, {error}; the weights are as before, try a smaller lr"
+                raise EditDivergedError(why) from error
         self._memory.traces[edit.id] = trace
         self._memory.before_last = before
         seconds = time.perf_counter() - started

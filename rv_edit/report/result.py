@@ -50,7 +50,7 @@ class RunResult:
     Attributes:
         config: the resolved options, as plain containers.
         seed: the seed of the run.
-        edits: in the order in which they were made.
+        edits: in the order in which they were made; those that could not be made are among them, with their questions.
         receipts: of the edits that were made, in the same order; an editor that makes none leaves none.
         before: every question with the unedited model's answer, in any order.
         after: every question with the edited model's answer, in any order.
@@ -61,6 +61,7 @@ class RunResult:
         error_counts: whatever else was counted on the way (dropped pictures, empty error chains, …).
         versions: of what computed the figures.
         git_hash: the commit of the code, where known.
+        peak_memory_mb: MiB at the peak while editing, where known.
     """
 
     config: Mapping[str, Any]
@@ -75,6 +76,7 @@ class RunResult:
     error_counts: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=versions)
     git_hash: str | None = field(default_factory=git_hash)
+    peak_memory_mb: float | None = None
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

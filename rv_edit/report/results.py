@@ -20,13 +20,15 @@ def results_document(result: RunResult, output: Path | None = None) -> dict[str,
     """The content of ``results.json``.
 
     ``before`` and ``after`` map each suite to ``{"mean", "ci95": [low, high], "n"}``; a suite that was not asked
-    has ``null`` for figures and ``n`` 0. Two runs of the same command differ in ``timings`` and
-    ``seconds_per_edit`` alone: where the options name the folder of the run, ``output``, they say ``<output>``.
+    has ``null`` for figures and ``n`` 0. Two runs of the same command differ in ``timings``,
+    ``seconds_per_edit`` and ``peak_memory_mb`` alone: where the options name the folder of the run, ``output``, they
+    say ``<output>``.
     """
     return {
         "schema": SCHEMA,
         "edits": result.edits_made,
         "seconds_per_edit": result.seconds_per_edit,
+        "peak_memory_mb": result.peak_memory_mb,
         "kb_per_edit": result.kb_per_edit,
         "keys_per_edit": result.keys_per_edit,
         "before": {suite: dict(figure) for suite, figure in result.metrics["before"].items()},

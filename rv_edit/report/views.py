@@ -159,7 +159,7 @@ def edit_view(result: RunResult, place: int, longest: int, quality: int) -> Edit
         keys_added=receipt.keys_added,
         keys_merged=receipt.keys_merged,
         seconds=receipt.seconds,
-        notes=_notes(receipt),
+        notes=(*_notes(receipt), *_not_made(result, edit)),
     )
 
 
@@ -168,6 +168,11 @@ def _retrieved(answer: Answer) -> tuple[RetrievedView, ...]:
     paired = len(answer.facts) == len(answer.distances)
     distances: Sequence[float | None] = answer.distances if paired else [None] * len(answer.facts)
     return tuple(RetrievedView(clean(fact), distance) for fact, distance in zip(answer.facts, distances, strict=True))
+
+
+def _not_made(result: RunResult, edit: Edit) -> tuple[str, ...]:
+    """Why an edit was not made; nothing where it was."""
+    return tuple(clean(f"not made: {one.reason}") for one in result.skipped if one.record == edit.id)
 
 
 def _notes(receipt: EditReceipt) -> tuple[str, ...]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ from rv_edit.editors.strategy import leave
 from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
 from rv_edit.tasks.checks import EditOptions, check_options
+from rv_edit.tasks.clock import Clock
 from rv_edit.tasks.mining import further_devices, mining_helpers
 from rv_edit.tasks.preparing import Plan, Scoring, prepare, sample_pictures
 from rv_edit.tasks.saving import saved_receipts, saved_together
@@ -72,20 +71,6 @@ def run(cfg: DictConfig) -> RunResult | None:
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
     before, module = _edit_and_ask(trainer, editor, plan, options, asking, clock)
     return _report(cfg, options, trainer, editor, plan, before, module, clock)
-
-
-class Clock:
-    """Seconds by part of a run."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, part: str) -> Iterator[None]:
-        """Add the time of a block to ``part``."""
-        started = time.perf_counter()
-        yield
-        self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - started
 
 
 def _asking(cfg: DictConfig) -> Asking:
@@ -142,7 +127,7 @@ def _edit_and_ask(
     module = SingleEditModule(editor, _deal(plan, stream), step) if single else EditorModule(editor)
     if stream:
         checkpoint = None if options.resume is None else str(options.resume)
-        with clock("editing"):
+        with clock("editing", watched=True):
             trainer.fit(module, datamodule=feed, ckpt_path=checkpoint)
     if not single:
         with clock("asking after"):
@@ -201,22 +186,21 @@ def _report(
     from rv_edit.report import RunResult, Skipped, print_paths, print_table, write_run
     from rv_edit.report.wandb_log import log_run
 
-    refused = {name for name, _ in module.refused}
     receipts = {receipt.edit_id: receipt for receipt in [*saved_receipts(options.codebook), *module.receipts]}
-    edits = [edit for edit in plan.edits if edit.id not in refused]
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     result = RunResult(
         config={str(name): value for name, value in config.items()},
         seed=options.seed,
-        edits=edits,
-        receipts=[receipts[edit.id] for edit in edits if edit.id in receipts],
-        before=[pair for pair in before if pair[0].edit_id not in refused],
-        after=[pair for pair in module.asked if pair[0].edit_id not in refused],
+        edits=plan.edits,
+        receipts=[receipts[edit.id] for edit in plan.edits if edit.id in receipts],
+        before=before,
+        after=module.asked,
         codebook=_codebook_summary(editor) if options.protocol == "accumulate" else {},
         timings=clock.seconds,
         skipped=[Skipped(name, why) for name, why in (*plan.skipped, *module.refused)],
-        error_counts=plan.counts,
+        error_counts={**plan.counts, **_not_made(module)},
+        peak_memory_mb=clock.peak_mb,
     )
     kept = [receipts[name] for name in editor.edit_ids if name in receipts]
     place = options.output / "codebook" if options.protocol == "accumulate" else None
@@ -226,6 +210,16 @@ def _report(
     print_table(result)
     print_paths([*paths.values(), *([] if folder is None else [folder])])
     return result
+
+
+def _not_made(module: EditorModule) -> dict[str, int]:
+    """Edits that the editor could not make.
+
+    Their questions are asked all the same, of the model without them: an editor must not look better for failing.
+    """
+    diverged = len(module.diverged)
+    counts = {"edits_diverged": diverged, "edits_refused": len(module.refused) - diverged}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _codebook_summary(editor: Editor) -> dict[str, Any]:

@@ -104,3 +104,20 @@ def test_kept_keys_are_never_those_of_an_earlier_state():
         for left, right in zip(fresh, nearest(queries, keys, 3, widened=widened), strict=True):
             assert torch.equal(left, right)
         keys = torch.cat([keys[1:], torch.randn(1, 20, generator=generator)])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_one_query_with_all_keys_is_the_same_as_among_many(scaled):
+    """Alone it is compared with all keys, among others it is preselected; keys that are there thrice come in order."""
+    generator = torch.Generator().manual_seed(6)
+    keys, queries = torch.randn(1500, 48, generator=generator).half(), torch.randn(30, 48, generator=generator)
+    keys[500:1000] = keys[1000:] = keys[:500]
+    scales = torch.rand(500, generator=generator).repeat(3) + 0.5 if scaled else None
+    together = nearest(queries, keys, 5, scales)
+    widened = search.Widened()
+    for row in range(30):
+        alone = nearest(queries[row : row + 1], keys, 5, scales, widened)
+        assert all(torch.equal(one[0], many[row]) for one, many in zip(alone, together, strict=True))
+        first = int(alone[1][0, 0])
+        assert alone[1][0, :3].tolist() == [first, first + 500, first + 1000] or scaled
+    assert widened.single(keys) is widened.single(keys) and widened.single(keys).dtype == torch.float32

@@ -119,7 +119,7 @@ def test_a_bad_edit_is_noted_and_the_stream_goes_on(make_editor: Maker, tmp_path
     run.fit(module, datamodule=EditStreamDataModule(stream))
     assert run.global_step == 3 and module.editor.edit_ids == ("edit0", "edit2")
     ((name, reason),) = module.refused
-    assert name == "edit1" and "\n" not in reason
+    assert name == "edit1" and "\n" not in reason and module.diverged == []
 
 
 def test_single_edits_are_alone_and_undone(make_editor: Maker, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rv_edit.editors.value_training import Diverged, Schedule, train
+from rv_edit.editors.base import EditDivergedError
+from rv_edit.editors.value_training import Schedule, train
 from rv_edit.errors import ConfigError
 
 GOAL = torch.tensor([1.0, -2.0, 0.5])
@@ -62,7 +63,7 @@ def test_divergence_is_one_line_that_names_the_edit(bad: float) -> None:
     def breaks(value: Tensor) -> Tensor:
         return bowl(value) * (bad if float(value.abs().max()) > 0 else 1.0)
 
-    with pytest.raises(Diverged, match=r"edit 7: training diverged at step 1") as caught:
+    with pytest.raises(EditDivergedError, match=r"edit 7: training diverged at step 1") as caught:
         train(torch.zeros(3), breaks, Schedule(), "edit 7")
     assert "\n" not in str(caught.value)
 

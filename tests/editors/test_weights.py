@@ -83,6 +83,7 @@ def test_a_diverging_edit_is_rolled_back_counted_and_the_stream_goes_on(
     trainer(tmp_path).fit(module, datamodule=EditStreamDataModule([make_edit(index) for index in range(3)]))
     ((name, why),) = module.refused
     assert name == "edit1" and "not a finite number" in why and "\n" not in why
+    assert module.diverged == ["edit1"]
     assert whole.edit_ids == ("edit0", "edit2") and whole.checksum() == alone.checksum()
     assert shared == [("edit0",), ("edit0",), ("edit0", "edit2")]  # after every edit, made or not
 

@@ -14,11 +14,13 @@ from rv_edit.report import ReportError
 from rv_edit.report.figures import (
     Panel,
     balance_figure,
+    cost_figure,
     keys_figure,
     layers_figure,
     network_figure,
     network_rows,
     positions,
+    radar_figure,
     save_figure,
     sizes_figure,
 )
@@ -171,3 +173,33 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ReportError, match=r"a\.png: cannot be written .No space"):
         save_figure(figure, path)
     assert path.read_bytes() == before and os.listdir(path.parent) == ["a.png"]
+
+
+def editor_rows() -> list[dict[str, Any]]:
+    """Two editors on a model and data set; the second was not asked one suite, and the paper does not have it."""
+    return [
+        {"editor": editor, "model": "m", "dataset": "d", "suite": suite, "mean": mean, "paper": paper, "low": 0.1,
+         "high": 0.9, "seconds_per_edit": seconds}
+        for editor, seconds, paper in (("FT", 0.5, 0.6), ("Own-COT", 2.0, None))
+        for suite, mean in (("a", 0.2), ("b", 0.4), ("c", None if seconds == 2.0 else 0.6), ("d", 0.8))
+    ]  # fmt: skip
+
+
+def test_radars_close_and_leave_out_what_was_not_asked() -> None:
+    figure = radar_figure(editor_rows(), [(name, name.upper()) for name in "abcd"], "tiny")
+    ft, own = figure.axes[:2]
+    assert [axes.get_title() for axes in (ft, own)] == ["FT", "Own-COT"]
+    drawn = [[float(y) for y in line.get_ydata()] for line in ft.get_lines() if len(line.get_ydata())]
+    assert drawn == [[0.2, 0.4, 0.6, 0.8, 0.2], [0.6] * 5]
+    assert [[float(y) for y in line.get_ydata()] for line in own.get_lines()] == [[0.2, 0.4, 0.8, 0.2]]
+    two = [row for row in editor_rows() if row["suite"] in "ab"]
+    assert len(radar_figure(two, [("a", "A"), ("b", "B")], "").axes[1].get_lines()) == 0
+
+
+def test_costs_stand_at_their_seconds_and_unknown_ones_nowhere() -> None:
+    rows = [row for row in editor_rows() if row["suite"] == "d"] + [{**editor_rows()[0], "seconds_per_edit": None}]
+    (axes,) = cost_figure(rows, "tiny").axes
+    places = [container[0].get_xydata().tolist() for container in axes.containers]
+    assert places == [[[0.5, 0.8]], [[2.0, 0.8]]]
+    assert axes.get_xscale() == "log" and axes.containers[1][0].get_markerfacecolor() == "white"
+    assert cost_figure([], "nothing").axes[0].containers == []

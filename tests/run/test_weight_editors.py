@@ -68,4 +68,50 @@ def test_a_diverging_edit_is_reported_and_the_run_goes_on(composed: Composed, tm
     run(composed("editor=ft", "editor.training.lr=1e30", "editor.training.steps=9", "editor.training.least_steps=1"))
     found = json.loads((tmp_path / "out/results.json").read_text())
     assert len(found["skipped"]) == 6 and all("the weights are as before" in one["reason"] for one in found["skipped"])
-    assert found["edits"] == 0 and found["after"]["loc"]["mean"] == 1.0
+    assert found["edits"] == 0 and found["error_counts"]["edits_diverged"] == 6
+    assert found["after"] == found["before"] and found["after"]["acc"] == {
+        "mean": 0.0, "ci95": found["before"]["acc"]["ci95"], "n": 6,
+    }  # fmt: skip
+    assert found["after"]["loc"]["mean"] == 1.0 and found["peak_memory_mb"] > 0
+    assert "not made: edit r" in (tmp_path / "out/gallery.html").read_text()
+
+
+def test_one_diverging_edit_of_several_counts_as_wrong(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not left out of the mean: six edits, of which the fourth fails, are six questions."""
+    from rv_edit.editors.finetune import FineTune
+
+    whole, calls = FineTune.update, []
+
+    def failing(self: FineTune, trace: Any) -> str:
+        calls.append(trace)
+        note = whole(self, trace)
+        if len(calls) == 4:
+            next(iter(self.memory.tensors.values())).data[0, 0] = float("inf")
+        return note
+
+    monkeypatch.setattr(FineTune, "update", failing)
+    for protocol in ("accumulate", "single"):
+        calls.clear()
+        run(composed(*FT, f"protocol={protocol}", out=protocol))
+        found, rows = results(tmp_path / protocol), answers(tmp_path / protocol)
+        (left,) = found["skipped"]
+        assert "diverged, a weight is not a finite number" in left["reason"]
+        assert found["edits"] == 5 and found["error_counts"]["edits_diverged"] == 1
+        acc = {row["id"]: row["correct"] for row in rows if row["suite"] == "acc"}
+        assert len(acc) == found["after"]["acc"]["n"] == 6 and found["after"]["loc"]["n"] == 6
+        assert found["after"]["acc"]["mean"] == pytest.approx(sum(acc.values()) / 6)
+        if protocol == "single":  # alone in force, an edit that was not made leaves the unedited answer: wrong
+            assert not acc[left["record"]]
+            own = [row for row in rows if row["edit_id"] == left["record"]]
+            assert own and all(row["scores"] == row["scores_before"] for row in own)
+
+
+def test_scores_that_are_no_numbers_are_wrong_answers() -> None:
+    from data_modules.records import Answer, ImageRef, Question
+    from rv_edit.editors.answering import is_right
+
+    question = Question("q", ImageRef("0"), "What?", ("a", "b"), 0, "acc", "e")
+    assert is_right(question, Answer("q", 0, (-1.0, -2.0)))
+    assert not is_right(question, Answer("q", 0, (float("nan"), -2.0)))

@@ -38,7 +38,8 @@ def new_figure(rows: int, columns: int, size: tuple[float, float], **options: An
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False, **options)
     for axes in grid.flat:
-        axes.spines[["top", "right"]].set_visible(False)
+        for side in {"top", "right"} & set(axes.spines):  # a circle has none
+            axes.spines[side].set_visible(False)
     return figure, [list(line) for line in grid]
 
 
