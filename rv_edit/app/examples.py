@@ -1,4 +1,4 @@
-"""Questions to try on the page: a folder of edits of one's own (``docs/data.md``), with ``rephrasings`` where it has any."""
+"""Questions to try on the page: a folder of edits of one's own (``docs/data.md``), maybe with ``rephrasings``."""
 
 from __future__ import annotations
 

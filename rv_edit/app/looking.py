@@ -1,4 +1,4 @@
-"""What the page asks besides questions and edits: what there is to try, what shows a fact, what words are unknown, the map."""
+"""What the page asks besides questions and edits: examples, what shows a fact, unknown words, the map."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rv_edit.app.checks import check_count, check_facts, check_text
+from rv_edit.app.editing import plain
 from rv_edit.app.errors import RequestError
 from rv_edit.app.page_schemas import (
     About,
@@ -28,7 +29,13 @@ from rv_edit.app.page_schemas import (
 from rv_edit.app.service import Service
 from rv_edit.evidence.select import Evidence
 
-MAGIC = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"BM": "image/bmp", b"RIFF": "image/webp"}
+MAGIC = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"BM": "image/bmp",
+    b"RIFF": "image/webp",
+}
 """How the files of the allowed formats begin."""
 KEPT_PICTURE = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff",
                 "Cache-Control": "private, max-age=3600"}  # fmt: skip
@@ -63,7 +70,7 @@ def looking_routes(service: Service) -> APIRouter:
             data=[
                 ExampleBody(
                     id=one.id,
-                    image=f"data:{_kind(one.image.data or b'')};base64," + base64.b64encode(one.image.data or b"").decode(),
+                    image=_data_url(one.image.data or b""),
                     question=one.question,
                     choices=list(one.choices),
                     answer=one.answer,
@@ -105,12 +112,12 @@ def looking_routes(service: Service) -> APIRouter:
                 x, y = drawn.plane.place(key[None])[0].tolist()
                 asked = [x, y]
         return MapBody(
-            points=[PlacedPoint(**{name: list(value) if isinstance(value, tuple) else value for name, value in asdict(one).items()}) for one in drawn.points],
+            points=[PlacedPoint(**plain(asdict(one))) for one in drawn.points],
             left_out=drawn.left_out,
             shares=list(drawn.plane.shares),
             asked=asked,
             version=drawn.version,
-        )  # fmt: skip
+        )
 
     @router.get("/v1/edits/{edit_id}/picture", response_class=Response)
     async def picture(edit_id: str) -> Response:
@@ -130,6 +137,10 @@ def looking_routes(service: Service) -> APIRouter:
     return router
 
 
+def _data_url(data: bytes) -> str:
+    return f"data:{_kind(data)};base64,{base64.b64encode(data).decode()}"
+
+
 def _kind(data: bytes) -> str:
     return next((kind for magic, kind in MAGIC.items() if data.startswith(magic)), "application/octet-stream")
 
@@ -138,7 +149,5 @@ def _chosen(found: Evidence) -> FactEvidence:
     known = {candidate.patch.box: candidate for candidate in found.candidates}
     return FactEvidence(
         fact=found.fact,
-        crops=[
-            FoundCrop(box=list(box), p_yes=known[box].p_yes, relevance=known[box].relevance) for box in found.boxes
-        ],
+        crops=[FoundCrop(box=list(box), p_yes=known[box].p_yes, relevance=known[box].relevance) for box in found.boxes],
     )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import Response
 
 from rv_edit.app.errors import RequestError
 from rv_edit.app.guards import PAGE
 
 FOLDER = Path(__file__).parent / "static"
-TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
 HEADERS = {
-    # Scripts and styles of this service alone, none within the page; so markup in a fact could do nothing even if shown.
+    # Scripts and styles of this service alone, none within the page: markup in a fact could do nothing even if shown.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -40,7 +44,7 @@ def page_routes() -> APIRouter:
         return send("index.html")
 
     @router.get(PAGE + "{name}")
-    async def file(name: str, request: Request) -> Response:
+    async def file(name: str) -> Response:
         return send(name)
 
     return router

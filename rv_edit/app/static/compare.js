@@ -27,16 +27,16 @@ export async function before(version) {
   return wanted.map((text) => kept.texts.get(text));
 }
 
-function cell(answer, right) {
+function cell(answer, right, title) {
   const good = plain(answer.text) === plain(right);
-  return el("td", { class: good ? "good" : "bad" },
+  return el("td", { class: good ? "good" : "bad", "data-title": title },
     el("span", {}, answer.text || "(nothing)"), " ", el("b", {}, good ? "right" : "wrong"),
-    el("span", { class: "quiet" }, answer.facts.length ? ` with ${answer.facts.length} of the facts kept` : " by the model itself"));
+    el("span", { class: "quiet" }, answer.facts.length ? `read with ${answer.facts.length} stored ${answer.facts.length === 1 ? "fact" : "facts"}` : "by the model itself"));
 }
 
 function table(shown, later, title) {
   const rows = shown.asked.map((text, at) => el("tr", {}, el("th", { scope: "row" }, text),
-    cell(shown.before[at], shown.right), cell(later[at], shown.right)));
+    cell(shown.before[at], shown.right, "Before"), cell(later[at], shown.right, title)));
   return el("table", { class: "pairs" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Asked"), el("th", { scope: "col" }, "Before"), el("th", { scope: "col" }, title))),
     el("tbody", {}, rows));

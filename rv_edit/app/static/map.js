@@ -4,8 +4,8 @@ import * as api from "./api.js";
 import { $, el, say, svg } from "./dom.js";
 import { on, state } from "./state.js";
 
-const WIDTH = 640;
-const HEIGHT = 360;
+const LEAST = 280;
+const TALLEST = 400;
 const EDGE = 24;
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 let turn = 0;
@@ -22,12 +22,12 @@ function following(places, at, [dx, dy]) {
   return best;
 }
 
-function scaled(drawn) {
+function scaled(drawn, width, height) {
   const all = [...drawn.points.map(({ x, y }) => [x, y]), ...(drawn.asked ? [drawn.asked] : [])];
   const [low, high] = [0, 1].map((axis) => all.map((place) => place[axis]))
     .reduce(([lows, highs], values) => [[...lows, Math.min(...values)], [...highs, Math.max(...values)]], [[], []]);
-  const scale = Math.min((WIDTH - 2 * EDGE) / (high[0] - low[0] || 1), (HEIGHT - 2 * EDGE) / (high[1] - low[1] || 1));
-  return ([x, y]) => [WIDTH / 2 + scale * (x - (low[0] + high[0]) / 2), HEIGHT / 2 - scale * (y - (low[1] + high[1]) / 2)];
+  const scale = Math.min((width - 2 * EDGE) / (high[0] - low[0] || 1), (height - 2 * EDGE) / (high[1] - low[1] || 1));
+  return ([x, y]) => [width / 2 + scale * (x - (low[0] + high[0]) / 2), height / 2 - scale * (y - (low[1] + high[1]) / 2)];
 }
 
 function tellAbout(place, point) {
@@ -37,7 +37,9 @@ function tellAbout(place, point) {
 }
 
 function chart(drawn) {
-  const to = scaled(drawn);
+  const width = Math.max(LEAST, $("chart").clientWidth);
+  const height = Math.min(TALLEST, Math.round(0.6 * width));
+  const to = scaled(drawn, width, height);
   const places = drawn.points.map(({ x, y }) => to([x, y]));
   const told = el("div", { id: "point", "aria-live": "polite" }, el("p", { class: "quiet" }, "Point at a key, or go there with Tab and the arrows."));
   const dots = drawn.points.map((point, at) => svg("circle", {
@@ -48,7 +50,7 @@ function chart(drawn) {
     dots.forEach((dot, other) => dot.setAttribute("tabindex", other === at ? 0 : -1));
     dots[at].focus();
   };
-  const board = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "listbox", "aria-label": "Keys of the codebook on a plane" }, dots);
+  const board = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "listbox", "aria-label": "Keys of the codebook on a plane" }, dots);
   for (const name of ["pointerover", "focusin"]) {
     board.addEventListener(name, (event) => {
       const at = event.target.dataset?.at;

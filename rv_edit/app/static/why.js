@@ -37,15 +37,21 @@ function bar(share, mark) {
   return track;
 }
 
-function sentence(neighbour, at) {
+function use(told, neighbour, fact) {
+  if (neighbour.used.includes(fact)) return "Put before the question.";
+  if (told.facts.includes(fact)) return "Put there already, by a nearer key.";
+  return told.accepted ? "Not used." : "Not used, as the nearest key is too far.";
+}
+
+function sentence(told, neighbour, at) {
   const fact = neighbour.facts[at];
   const box = neighbour.patches[at];
-  const used = neighbour.used.includes(fact);
+  const used = told.facts.includes(fact);
   const where = box === null ? "the whole picture" : `the marked part, ${box.map(Math.round).join(", ")}`;
   return el("li", { class: used ? "used" : "unused" },
     laterThumb(neighbour.edits[at], box, box === null ? "The whole picture stood for it" : `Part ${box.map(Math.round).join(", ")} stood for it`),
     el("span", {}, el("span", { class: "fact" }, fact), el("span", { class: "quiet" },
-      ` ${used ? "Put before the question." : "Not used."} ${neighbour.kinds[at] === "answer" ? "An answer" : "A fact"}; ${where} stood for it. `,
+      ` ${use(told, neighbour, fact)} ${neighbour.kinds[at] === "answer" ? "An answer" : "A fact"}; ${where} stood for it. `,
       el("a", { href: `#edit-${neighbour.edits[at]}` }, "Its edit"))));
 }
 
@@ -60,7 +66,7 @@ export function reasons(told) {
       ? el("ol", { class: "neighbours", "aria-label": "The nearest keys" }, told.neighbours.map((neighbour) => el("li", {},
         el("p", { class: "distance" }, `Distance ${number(neighbour.distance)} `, bar(neighbour.distance / widest, threshold),
           el("span", { class: "quiet" }, told.threshold === null ? "no threshold" : `threshold ${number(told.threshold)}`)),
-        el("ul", {}, neighbour.facts.map((_, at) => sentence(neighbour, at))))))
+        el("ul", {}, neighbour.facts.map((_, at) => sentence(told, neighbour, at))))))
       : null,
   ].filter(Boolean);
 }
