@@ -89,7 +89,7 @@ def test_without_keys_pages_of_other_names_are_kept_out(client: Client) -> None:
 
 
 def test_about(client: Client) -> None:
-    http = client(name="tiny", image_bytes=12345, frames="Tell me: {question}")
+    http = client(image_bytes=12345, frames="Tell me: {question}")
     told = http.get("/v1/about").json()
     assert told["limits"]["image_bytes"] == 12345 and told["formats"][0] == "PNG" and told["edits"] == 0
     assert told["frames"] == ["Tell me: {question}"] and told["owner"] == ""
@@ -183,7 +183,7 @@ def test_examples_are_those_of_a_folder(client: Client, serve: Any, tmp_path: Pa
     (told,) = client(service).get("/v1/examples").json()["data"]
     assert told["rephrasings"] == ["Say, what?"] and told["reasoning"] == ["It is red."]
     assert base64.b64decode(told["image"].partition(",")[2]) == picture(1).data
-    assert client().get("/v1/examples").json()["data"] == []
+    assert client(serve("other")).get("/v1/examples").json()["data"] == []
     with pytest.raises(ConfigError, match="examples="):
         read_examples(str(tmp_path))
 
