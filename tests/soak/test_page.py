@@ -145,7 +145,8 @@ def test_an_undone_edit_is_made_again(visit: Visit, address: str, wrong: dict[st
     }
     page.locator("#edits").get_by_role("button", name="Look at it again").click()
     page.locator("#stage:not([hidden])").wait_for()
-    page.fill("#choices", "\n".join(wrong["choices"]), force=True)
+    page.click("#bound summary")
+    page.fill("#choices", "\n".join(wrong["choices"]))
     assert page.input_value("#question") == wrong["question"] and ask(page) == wrong["answer"]
 
 
@@ -183,7 +184,7 @@ def test_by_keyboard_alone(visit: Visit, address: str, wrong: dict[str, Any]) ->
     assert stored(address)[0]["evidence"]["0"] == [pytest.approx(drawn, abs=0.01)]
     assert focused(page, "#compare-title")
 
-    page.locator("#chart circle").first.wait_for()
+    page.locator(".asked-here").wait_for()
     tab_to(page, "#chart circle")
     first = page.inner_text("#point")
     assert first and first != "Point at a key, or go there with Tab and the arrows."
@@ -259,7 +260,8 @@ def test_pictures_of_ones_own(visit: Visit, address: str, wrong: dict[str, Any],
     page.set_input_files("#file", str(good))
     page.locator("#stage:not([hidden])").wait_for()
     page.fill("#question", wrong["question"])
-    page.fill("#choices", "\n".join(wrong["choices"]), force=True)
+    page.click("#bound summary")
+    page.fill("#choices", "\n".join(wrong["choices"]))
     assert ask(page) == wrong["said"], "the same picture, the same answer"
     page.click("#wrong")
     page.fill("#right", "something else")

@@ -40,7 +40,7 @@ $("key").addEventListener("submit", (event) => {
   hush();
   api.useKey($("key-text").value.trim());
   $("key-text").value = "";
-  connect().catch((error) => say(error.message));
+  connect().catch((error) => say(error.status === 401 ? "The service does not know this key." : error.message));
 });
 $("dismiss").addEventListener("click", hush);
 for (const part of [picture, ask, facts, crops, correct, history, map]) part.start();

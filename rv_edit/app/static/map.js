@@ -86,8 +86,10 @@ export async function list() {
   const asked = !$("answered").hidden && state.image !== null;
   const drawn = await api.keys(asked ? state.image : null, asked ? $("question").value.trim() : null);
   if (now !== turn) return;
+  const held = $("chart").contains(document.activeElement) ? document.activeElement.dataset?.at : undefined;
   $("chart").replaceChildren(...(drawn.points.length ? chart(drawn)
     : [el("p", { class: "quiet" }, "Empty: every edit puts keys here, one for its answer and some for each fact.")]));
+  if (held !== undefined) $("chart").querySelector(`[data-at="${held}"]`)?.focus();
 }
 
 export function start() {
