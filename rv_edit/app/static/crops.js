@@ -19,6 +19,7 @@ function changed() {
 /** The rectangles as they are. */
 export function draw() {
   const [width, height] = state.size;
+  const corners = new Map(); // labels of rectangles that begin at one place stand beside each other
   const shown = state.crops.flatMap((crop, fact) => crop.boxes.map((box, at) => {
     const own = fact === active;
     const [left, top, right, bottom] = box.map(Math.round);
@@ -27,6 +28,9 @@ export function draw() {
       tabindex: own ? 0 : undefined, role: "img", "data-fact": fact, "data-at": at,
       "aria-label": `Part ${at + 1} for fact ${fact + 1}: from ${left}, ${top} to ${right}, ${bottom} of ${width} by ${height} pixels`,
     }, el("span", { "aria-hidden": "true" }, String(fact + 1)));
+    const corner = `${Math.round((20 * box[0]) / width)} ${Math.round((20 * box[1]) / height)}`;
+    node.firstChild.style.left = `${1.25 * (corners.get(corner) || 0)}rem`;
+    corners.set(corner, (corners.get(corner) || 0) + 1);
     node.style.left = `${(100 * box[0]) / width}%`;
     node.style.top = `${(100 * box[1]) / height}%`;
     node.style.width = `${(100 * (box[2] - box[0])) / width}%`;

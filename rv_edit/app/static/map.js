@@ -70,7 +70,7 @@ function chart(drawn) {
   });
   if (drawn.asked) {
     const [x, y] = to(drawn.asked);
-    board.append(svg("path", { class: "asked-here", d: `M${x - 8} ${y}h16M${x} ${y - 8}v16` }, svg("title", {}, "The question asked last")));
+    board.prepend(svg("path", { class: "asked-here", d: `M${x - 12} ${y}h24M${x} ${y - 12}v24` }, svg("title", {}, "The question asked last")));
   }
   const percent = drawn.shares.reduce((one, other) => one + other, 0) * 100;
   return [board, told, el("p", { class: "quiet" },
