@@ -21,7 +21,7 @@ Visit = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = Server(data=tmp_path_factory.mktemp("page") / "data")
+    server = Server(data=tmp_path_factory.mktemp("page") / "data", wait=900)
     yield server.address
     server.stop()
 
