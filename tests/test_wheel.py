@@ -14,6 +14,8 @@ import pytest
 
 from tests.source_tree import ROOT, files
 
+SHIPPED = ("rv_edit/report/page", "rv_edit/app/static", "rv_edit/pocket/examples")
+
 
 def build_wheel(folder: Path) -> Path:
     """Build the wheel with the installed backend, without an environment of its own."""
@@ -34,7 +36,10 @@ def test_contents(wheel: Path) -> None:
         names = set(archive.namelist())
     wanted = {str(path.relative_to(ROOT)) for path in files(".py", under=("rv_edit", "data_modules"))}
     wanted |= {f"rv_edit/{path.relative_to(ROOT)}" for path in files(".yaml", under=("conf",))}
-    wanted |= {str(path.relative_to(ROOT)) for path in files("", under=("rv_edit/report/page",))}
+    wanted |= {
+        str(path.relative_to(ROOT))
+        for path in files("", under=("rv_edit/report/page", "rv_edit/app/static", "rv_edit/pocket/examples"))
+    }
     wanted |= {"rv_edit/py.typed", "data_modules/py.typed", "data_modules/schema/edit.schema.json"}
     assert not wanted - names
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}

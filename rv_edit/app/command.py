@@ -101,6 +101,7 @@ def build(settings: ServeSettings) -> tuple[Service, UpstreamClient | None]:
         ConfigError: any of them cannot be used.
     """
     from rv_edit.api import EditedVLM
+    from rv_edit.app.examples import place_of_examples, read_examples
     from rv_edit.app.keys import load_keys
     from rv_edit.app.service import Service
     from rv_edit.app.upstream import UpstreamClient
@@ -110,7 +111,8 @@ def build(settings: ServeSettings) -> tuple[Service, UpstreamClient | None]:
     name, edits = settings.model or settings.edits, settings.edits if settings.model else None
     assert name is not None
     vlm = EditedVLM.from_pretrained(name, edits=edits, device=settings.device, overrides=settings.overrides)
-    service = Service(vlm, settings, keys)
+    examples = read_examples(place_of_examples(settings.examples, vlm.base.option))
+    service = Service(vlm, settings, keys, examples)
     torn = service.keeper.torn
     if torn is not None:
         log.warning(

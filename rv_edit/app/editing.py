@@ -99,7 +99,7 @@ def edit_routes(service: Service) -> APIRouter:
             reason=told.reason,
             threshold=finite(told.threshold),
             facts=list(told.facts),
-            neighbours=[_plain(asdict(neighbour)) for neighbour in told.neighbours],
+            neighbours=[plain(asdict(neighbour)) for neighbour in told.neighbours],
             version=version,
         )
 
@@ -126,5 +126,6 @@ def _made(outcome: Outcome, version: int) -> MadeBody:
     )
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """A record's fields as the schemas take them: tuples as lists."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

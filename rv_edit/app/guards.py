@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 OPEN = frozenset({"/healthz"})
 """Asked without a key, by whatever watches the service."""
+PAGE = "/page/"
+"""Under which the page's files are: the same for everybody, and sent without a key, which the page then asks for."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -74,6 +76,9 @@ class Guarded:
                     send, 403, "this name of the service is not known; use its address, or give hosts=[<name>]"
                 )
                 return
+            await self.app(scope, receive, send)
+            return
+        if scope["path"] == "/" or scope["path"].startswith(PAGE):
             await self.app(scope, receive, send)
             return
         kind, _, key = headers.get(b"authorization", "").partition(" ")

@@ -19,8 +19,10 @@ from rv_edit.app.chat import chat_routes
 from rv_edit.app.editing import edit_routes
 from rv_edit.app.errors import RequestError, error_body
 from rv_edit.app.guards import Bounded, Guarded, Observed
+from rv_edit.app.looking import looking_routes
 from rv_edit.app.schemas import ErrorBody, Health
 from rv_edit.app.service import Service
+from rv_edit.app.static_files import page_routes
 from rv_edit.app.upstream import UpstreamClient
 from rv_edit.errors import ConfigError
 
@@ -65,6 +67,8 @@ def create_app(service: Service, upstream: UpstreamClient | None = None) -> Fast
     )
     app.include_router(chat_routes(service, upstream))
     app.include_router(edit_routes(service))
+    app.include_router(looking_routes(service))
+    app.include_router(page_routes())
 
     @app.get("/healthz", tags=["service"])
     async def healthz() -> Health:

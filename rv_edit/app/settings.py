@@ -72,6 +72,9 @@ class ServeSettings:
     waiting: int
     seconds: float
     keep_alive: int
+    examples: str | None
+    frames: tuple[str, ...]
+    map_points: int
     overrides: tuple[str, ...] = field(default=())
 
     @property
@@ -91,7 +94,7 @@ def read_settings(options: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
     for name in ("port", "remote_redirects"):
         _number(name, given[name], least=0, whole=True)
     whole = [item.name for item in fields(Limits) if item.name != "image_formats"]
-    for name in (*whole, "batch_size", "waiting", "keep_alive"):
+    for name in (*whole, "batch_size", "waiting", "keep_alive", "map_points"):
         _number(name, given[name], least=1, whole=True)
     for name, value in (("seconds", given["seconds"]), ("remote_seconds", given["remote_seconds"])):
         _number(name, value, least=0.001)
@@ -105,6 +108,10 @@ def read_settings(options: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
     url = upstream["url"]
     if url is not None and not str(url).startswith(("http://", "https://")):
         raise ConfigError(f"upstream.url={url}: give the address of an OpenAI-compatible interface, http://…/v1")
+    worded = given.pop("frames")
+    frames = [worded] if isinstance(worded, str) else list(worded)
+    if any("{question}" not in str(frame) for frame in frames):
+        raise ConfigError(f"frames={frames}: each needs {{question}} in it")
     limits = {item.name: given.pop(item.name) for item in fields(Limits)}
     limits["image_formats"] = tuple(str(name).upper() for name in limits["image_formats"])
     remote = Remote(given.pop("remote_images"), float(given.pop("remote_seconds")), given.pop("remote_redirects"))
@@ -116,6 +123,7 @@ def read_settings(options: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
                           float(upstream["seconds"])),
         data=Path(str(given.pop("data"))).expanduser(),
         keys=None if keys is None else Path(str(keys)).expanduser(),
+        frames=tuple(str(frame) for frame in frames),
         hosts=tuple(str(host).lower() for host in given.pop("hosts")),
         overrides=tuple(overrides),
         **given,

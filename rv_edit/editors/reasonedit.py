@@ -193,6 +193,16 @@ class ReasonEdit(CodebookEditor):
             return self.codebook.retrieve(torch.zeros(len(questions), self.embedding.dim))
         return self.codebook.retrieve(self._queries(questions, exact=False))
 
+    def query_keys(self, questions: Sequence[Question]) -> Tensor:
+        """(B, dim) what ``questions`` are looked up with; no rows where the codebook is empty.
+
+        Raises:
+            RecordError: a picture cannot be decoded.
+        """
+        if not questions or not len(self.codebook):
+            return torch.zeros(0, self.embedding.dim)
+        return self._queries(questions, exact=False)
+
     def with_codebook(self, codebook: Codebook) -> ReasonEdit:
         """This editor over another codebook of the same key space; model and options are shared."""
         other = copy.copy(self)

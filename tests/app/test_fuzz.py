@@ -78,6 +78,9 @@ def test_damaged_bodies(client: Callable[..., TestClient]) -> None:
         ("POST", "/v1/chat/completions", lambda: chat_body(draw.randrange(3), choices=["red", "blue"])),
         ("POST", "/v1/chat/completions", lambda: chat_body(draw.randrange(3), stream=True)),
         ("POST", "/v1/explain", lambda: {"image": data_url(1), "question": "What is it?"}),
+        ("POST", "/v1/map", lambda: {"image": data_url(1), "question": "What is it?"}),
+        ("POST", "/v1/evidence", lambda: {"image": data_url(1), "reasoning": ["It is a lamp."]}),
+        ("POST", "/v1/words", lambda: {"texts": ["a zebra", "What is it?"]}),
         ("PATCH", "/v1/edits/f1", lambda: {"fact": "It hangs.", "evidence": [[0, 0, 9, 9]]}),
         ("DELETE", "/v1/edits/f2", lambda: {}),
     )
@@ -115,4 +118,4 @@ def test_what_the_description_allows(listen: Callable[..., str], serve: Callable
             case.validate_response(case.call(), checks=CHECKS)
 
         run()
-    assert len(asked) == 10 and sum(asked.values()) > 1000, asked
+    assert len(asked) == 16 and sum(asked.values()) > 1000, asked

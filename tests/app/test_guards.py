@@ -119,6 +119,7 @@ def test_the_description_names_every_route(client: Client) -> None:
     described = client().get("/openapi.json").json()
     assert set(described["paths"]) == {
         "/v1/chat/completions", "/v1/models", "/v1/edits", "/v1/edits/{edit_id}", "/v1/explain", "/healthz", "/metrics",
+        "/v1/about", "/v1/examples", "/v1/evidence", "/v1/words", "/v1/map", "/v1/edits/{edit_id}/picture",
     }  # fmt: skip
     for path in described["paths"].values():
         for operation in path.values():

@@ -1,0 +1,62 @@
+// The same questions before and after an edit, side by side.
+
+import * as api from "./api.js";
+import { choices } from "./ask.js";
+import { $, during, el, plain } from "./dom.js";
+import { state } from "./state.js";
+
+let known = null; // answers before an edit: {image, offered, version, texts: Map}
+
+export const texts = () => [$("question"), $("other-0"), $("other-1")].map((field) => field.value.trim()).filter(Boolean);
+
+async function answers(image, asked, offered) {
+  return Promise.all(asked.map((text) => api.ask(state.about.model, image, text, offered)));
+}
+
+/** The answers as they are now; those that are known already, with the same edits in force, are not asked again. */
+export async function before(version) {
+  const offered = choices();
+  const same = known !== null && known.image === state.image && known.version === version
+    && JSON.stringify(known.offered) === JSON.stringify(offered);
+  if (!same) known = { image: state.image, offered, version, texts: new Map() };
+  const kept = known;
+  const wanted = texts();
+  const asked = wanted.filter((text) => !kept.texts.has(text));
+  const found = await answers(kept.image, asked, offered);
+  asked.forEach((text, at) => kept.texts.set(text, found[at]));
+  return wanted.map((text) => kept.texts.get(text));
+}
+
+function cell(answer, right, title) {
+  const good = plain(answer.text) === plain(right);
+  return el("td", { class: good ? "good" : "bad", "data-title": title },
+    el("span", {}, answer.text || "(nothing)"), " ", el("b", {}, good ? "right" : "wrong"),
+    el("span", { class: "quiet" }, answer.facts.length ? `read with ${answer.facts.length} stored ${answer.facts.length === 1 ? "fact" : "facts"}` : "by the model itself"));
+}
+
+function table(shown, later, title) {
+  const rows = shown.asked.map((text, at) => el("tr", {}, el("th", { scope: "row" }, text),
+    cell(shown.before[at], shown.right, "Before"), cell(later[at], shown.right, title)));
+  return el("table", { class: "pairs" },
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Asked"), el("th", { scope: "col" }, "Before"), el("th", { scope: "col" }, title))),
+    el("tbody", {}, rows));
+}
+
+/** Show an edit that was made: ask again, and offer to take it back. */
+export async function show(made, earlier, undo) {
+  const shown = { image: state.image, asked: texts(), offered: choices(), before: earlier, right: made.answer };
+  const later = await answers(shown.image, shown.asked, shown.offered);
+  known = null;
+  const button = el("button", { type: "button", id: "undo-this" }, "Undo this edit");
+  button.addEventListener("click", () => during(button, async () => {
+    await undo(made.id);
+    button.hidden = true;
+    const now = await answers(shown.image, shown.asked, shown.offered);
+    $("compared").querySelector("table").replaceWith(table(shown, now, "Now, undone"));
+    $("compare-title").focus();
+  }));
+  const notes = [made.repeated ? "This very edit had been made before; nothing was added." : null,
+    made.superseded ? `It replaces the answer of edit ${made.superseded}.` : null, ...made.notes].filter(Boolean);
+  $("compared").replaceChildren(table(shown, later, "After"), ...notes.map((note) => el("p", { class: "quiet" }, note)), button);
+  $("comparing").hidden = false;
+}
