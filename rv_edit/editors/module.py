@@ -94,12 +94,15 @@ class EditorModule(LightningModule):
     def _edit(self, edit: Edit) -> bool:
         """Make an edit; one that cannot be used is noted and left out, and the stream goes on."""
         try:
-            self.receipts.append(self.editor.edit(edit))
+            receipt = self.editor.edit(edit)
         except RecordError as error:
             self.refused.append((edit.id, str(error)))
             log.warning("edit %s is skipped: %s", clean_text(edit.id), clean_text(str(error)))
             return False
+        self.receipts.append(receipt)
         self.log("keys", float(self.editor.num_keys), prog_bar=True, batch_size=1)
+        self.log("kb", self.editor.nbytes / 1024, batch_size=1)
+        self.log("edit_seconds", receipt.seconds, batch_size=1)
         return True
 
     def _record(self, questions: list[Question], answers: list[Answer]) -> None:

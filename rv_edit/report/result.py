@@ -61,6 +61,7 @@ class RunResult:
         error_counts: whatever else was counted on the way (dropped pictures, empty error chains, …).
         versions: of what computed the figures.
         git_hash: the commit of the code, where known.
+        curve: the rounds of sequential editing (paper 4.4), the fields of :class:`rv_edit.editors.sequential.Point`.
     """
 
     config: Mapping[str, Any]
@@ -75,6 +76,7 @@ class RunResult:
     error_counts: Mapping[str, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=versions)
     git_hash: str | None = field(default_factory=git_hash)
+    curve: Sequence[Mapping[str, Any]] = ()
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from data_modules.probing import Probing
 from rv_edit.errors import ConfigError
 
 PROTOCOLS = ("accumulate", "single")
@@ -34,6 +35,7 @@ class EditOptions:
         rounding: smallest lead of an answer that counts while mining.
         statement: the question that an error chain is found with, ``{statement}`` in it.
         denied: probability of "no" above which a statement counts as denied.
+        probing: rounds of questions between edits; ``None``: everything is asked at the end.
     """
 
     edits: int
@@ -50,6 +52,7 @@ class EditOptions:
     rounding: float
     statement: str
     denied: float
+    probing: Probing | None = None
 
 
 def check_options(cfg: DictConfig) -> EditOptions:
@@ -61,13 +64,13 @@ def check_options(cfg: DictConfig) -> EditOptions:
     for name in _without_value(OmegaConf.to_container(cfg, resolve=False)):
         raise ConfigError(f"{name} has no value; give {name}=<value>")
     check_devices(cfg)
-    edits = _whole("dataset.edits", cfg.dataset.edits)
-    random = _whole("dataset.loc_random", cfg.dataset.loc_random)
-    similar = _whole("dataset.loc_similar", cfg.dataset.loc_similar)
+    edits = whole("dataset.edits", cfg.dataset.edits)
+    random = whole("dataset.loc_random", cfg.dataset.loc_random)
+    similar = whole("dataset.loc_similar", cfg.dataset.loc_similar)
     _one_of("protocol", cfg.protocol, PROTOCOLS)
     _one_of("scoring.normalize", cfg.scoring.normalize, NORMALIZE)
     for name in ("batch_size", "image_batch_size"):
-        _whole(f"scoring.{name}", cfg.scoring[name], least=1)
+        whole(f"scoring.{name}", cfg.scoring[name], least=1)
     limit = cfg.dataset.mine_limit
     output = writable(Path(cfg.output))
     codebook = None if cfg.codebook is None else _codebook(str(cfg.codebook))
@@ -83,14 +86,26 @@ def check_options(cfg: DictConfig) -> EditOptions:
         codebook=codebook,
         resume=None if cfg.resume is None else _checkpoint(str(cfg.resume), output),
         output=output,
-        seed=_whole("seed", cfg.seed),
-        sample=_whole("dataset.sample", cfg.dataset.sample, least=1),
-        calibration=_whole("dataset.calibration", cfg.dataset.calibration),
-        mine_limit=limit if limit is None else _whole("dataset.mine_limit", limit, least=1),
+        seed=whole("seed", cfg.seed),
+        sample=whole("dataset.sample", cfg.dataset.sample, least=1),
+        calibration=whole("dataset.calibration", cfg.dataset.calibration),
+        mine_limit=limit if limit is None else whole("dataset.mine_limit", limit, least=1),
         rounding=_amount("model.rounding", cfg.model.rounding),
         statement=_statement(str(cfg.error_chain.statement)),
         denied=share("error_chain.threshold", cfg.error_chain.threshold),
+        probing=_probing(cfg),
     )
+
+
+def _probing(cfg: DictConfig) -> Probing | None:
+    """``sequential.every`` and ``sequential.edits``."""
+    size = whole("sequential.edits", cfg.sequential.edits, least=1)
+    if cfg.sequential.every is None:
+        return None
+    every = whole("sequential.every", cfg.sequential.every, least=1)
+    if cfg.protocol == "single":
+        raise ConfigError("sequential.every asks about edits that add up: give protocol=accumulate with it")
+    return Probing(every, size, whole("seed", cfg.seed))
 
 
 def check_devices(cfg: DictConfig) -> None:
@@ -116,7 +131,12 @@ def _without_value(options: Any, place: str = "") -> Iterator[str]:
             yield from _without_value(value, f"{place}.{name}" if place else str(name))
 
 
-def _whole(name: str, value: Any, least: int = 0) -> int:
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """``value``, if it is a whole number of at least ``least``.
+
+    Raises:
+        ConfigError: it is not.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name}={value}: give a whole number of at least {least}")
     return value

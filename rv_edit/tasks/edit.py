@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
@@ -17,6 +17,7 @@ from data_modules.records import Edit, Question
 from rv_edit.editors.answering import Asking, is_right
 from rv_edit.editors.base import Editor, EditorContext
 from rv_edit.editors.module import Asked, EditorModule, SingleEditModule
+from rv_edit.editors.sequential import SequentialModule
 from rv_edit.editors.strategy import leave
 from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
@@ -139,7 +140,7 @@ def _edit_and_ask(
         trainer.test(unedited, datamodule=feed, verbose=False)
     _check_unedited(unedited.asked, plan)
     single = options.protocol == "single" and bool(stream)
-    module = SingleEditModule(editor, _deal(plan, stream), step) if single else EditorModule(editor)
+    module = _module(editor, plan, stream, options, step)
     if stream:
         checkpoint = None if options.resume is None else str(options.resume)
         with clock("editing"):
@@ -148,6 +149,18 @@ def _edit_and_ask(
         with clock("asking after"):
             trainer.test(module, datamodule=feed, verbose=False)
     return unedited.asked, module
+
+
+def _module(editor: Editor, plan: Plan, stream: Sequence[Edit], options: EditOptions, step: int) -> EditorModule:
+    """What edits and asks, by protocol."""
+    if not stream:
+        return EditorModule(editor)
+    if options.protocol == "single":
+        return SingleEditModule(editor, _deal(plan, stream), step)
+    if options.probing is None:
+        return EditorModule(editor)
+    questions = [question for suite in plan.questions.values() for question in suite]
+    return SequentialModule(editor, plan.edits, len(plan.previous), questions, options.probing, step)
 
 
 def _deal(plan: Plan, stream: Sequence[Edit]) -> dict[str, list[Question]]:
@@ -199,6 +212,7 @@ def _report(
     if not trainer.is_global_zero:
         return None
     from rv_edit.report import RunResult, Skipped, print_paths, print_table, write_run
+    from rv_edit.report.curves import curve_rows, write_curves
     from rv_edit.report.wandb_log import log_run
 
     refused = {name for name, _ in module.refused}
@@ -217,14 +231,17 @@ def _report(
         timings=clock.seconds,
         skipped=[Skipped(name, why) for name, why in (*plan.skipped, *module.refused)],
         error_counts=plan.counts,
+        curve=[asdict(point) for point in getattr(module, "curve", ())],
     )
     kept = [receipts[name] for name in editor.edit_ids if name in receipts]
     place = options.output / "codebook" if options.protocol == "accumulate" else None
     with saved_together(editor, kept, place) as folder:
         paths = write_run(options.output, result)
+    rows = curve_rows(str(cfg.editor.name), result.curve)
+    curves = write_curves(options.output, rows, f"{cfg.model.name}, {cfg.dataset.name}") if rows else []
     log_run(trainer.logger, result, folder)
     print_table(result)
-    print_paths([*paths.values(), *([] if folder is None else [folder])])
+    print_paths([*paths.values(), *curves, *([] if folder is None else [folder])])
     return result
 
 

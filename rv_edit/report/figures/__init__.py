@@ -1,4 +1,4 @@
-"""Figures of the topology task as matplotlib figures, and how they reach a file: one concept of the paper each.
+"""Matplotlib figures of the topology task and of sequential editing, and how they reach a file: one concept each.
 
 Each takes the rows of a CSV that is written beside it, as plain values, so that a figure can be drawn again from its
 table alone.
@@ -9,6 +9,7 @@ from rv_edit.report.figures.canvas import Row, save_figure
 from rv_edit.report.figures.keys import keys_figure
 from rv_edit.report.figures.layers import layers_figure
 from rv_edit.report.figures.networks import Panel, network_figure, network_rows, positions
+from rv_edit.report.figures.sequential import sequential_figure, times_figure
 from rv_edit.report.figures.sizes import sizes_figure
 
 __all__ = [
@@ -21,5 +22,7 @@ __all__ = [
     "network_rows",
     "positions",
     "save_figure",
+    "sequential_figure",
     "sizes_figure",
+    "times_figure",
 ]
