@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from lightning import LightningModule
 
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
 from data_modules.text import clean_text
+from rv_edit.editors.ahead import Ahead
 from rv_edit.editors.answering import is_right
 from rv_edit.editors.base import Editor
+from rv_edit.editors.sealing import seal
 from rv_edit.editors.strategy import gather
 from rv_edit.metrics import EditMetrics
 
@@ -45,14 +48,17 @@ class EditorModule(LightningModule):
         self.refused: list[tuple[str, str]] = []
         self.asked: list[Asked] = []
         self.results: dict[str, float] = {}
+        self._prepared: Ahead | None = None
 
     def configure_optimizers(self) -> None:
         """None: Lightning's mock optimizer then counts the edits."""
         return None
 
     def training_step(self, batch: Edit | Sequence[Edit], batch_idx: int) -> None:
-        """Make one edit."""
-        self._edit(batch if isinstance(batch, Edit) else batch[0])
+        """Make one edit; several ranks prepare the next ones for each other (:mod:`rv_edit.editors.ahead`)."""
+        edit = batch if isinstance(batch, Edit) else batch[0]
+        ahead = self._ahead()
+        self._edit(edit, None if ahead is None else partial(ahead.make, batch_idx))
         self.editor.replicate()
         self._count_step()
 
@@ -80,21 +86,35 @@ class EditorModule(LightningModule):
     on_validation_epoch_end = on_test_epoch_end
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what edits changed, and the receipts; drop the rest."""
+        """Keep what edits changed, and the receipts; drop the rest, and seal it."""
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name.startswith("memory.")}
         checkpoint["receipts"] = [asdict(receipt) for receipt in self.receipts]
         checkpoint["refused"] = list(self.refused)
+        seal(checkpoint)  # this hook is the last that Lightning calls
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the receipts of the edits made before."""
         self.receipts = [EditReceipt(**receipt) for receipt in checkpoint.get("receipts", [])]
         self.refused = [(name, reason) for name, reason in checkpoint.get("refused", [])]
 
-    def _edit(self, edit: Edit) -> bool:
-        """Make an edit; one that cannot be used is noted and left out, and the stream goes on."""
+    def on_train_end(self) -> None:
+        """Another ``fit`` may bring another stream."""
+        self._prepared = None
+
+    def _ahead(self) -> Ahead | None:
+        """How several ranks share the edits of the stream; ``None`` where there is nothing to share."""
+        edits = getattr(getattr(self.trainer, "datamodule", None), "edits", None)
+        if self.trainer.world_size == 1 or not edits or not self.editor.capabilities.prepares_ahead:
+            return None
+        if self._prepared is None:
+            self._prepared = Ahead(self.editor, edits)
+        return self._prepared
+
+    def _edit(self, edit: Edit, make: Callable[[], EditReceipt] | None = None) -> bool:
+        """Make an edit, by ``make`` if given; one that cannot be used is noted and left out, and the stream goes on."""
         try:
-            receipt = self.editor.edit(edit)
+            receipt = self.editor.edit(edit) if make is None else make()
         except RecordError as error:
             self.refused.append((edit.id, str(error)))
             log.warning("edit %s is skipped: %s", clean_text(edit.id), clean_text(str(error)))
@@ -163,6 +183,7 @@ class SingleEditModule(EditorModule):
 
     def on_train_end(self) -> None:
         """Gather the answers and the receipts of all ranks."""
+        super().on_train_end()
         self.receipts = [receipt for part in gather(self.receipts) for receipt in part]
         self.refused = [pair for part in gather(self.refused) for pair in part]
         self._collect()

@@ -203,8 +203,38 @@ def _codebook(path: str) -> Path:
 
 
 def _checkpoint(name: str, output: Path) -> Path:
+    """The checkpoint to go on from, found whole.
+
+    Raises:
+        ConfigError: there is none, or it is damaged; another good one in its folder is offered.
+    """
     path = output / "checkpoints" / "last.ckpt" if name == "last" else Path(name).expanduser()
     if not path.is_file():
         hint = "give the interrupted run's hydra.run.dir" if name == "last" else "give a .ckpt file, or resume=last"
         raise ConfigError(f"resume={name}: no checkpoint {path}; {hint}")
+    from rv_edit.editors.sealing import newest_sealed, read_sealed
+
+    try:
+        read_sealed(path)
+    except ConfigError as error:
+        other = newest_sealed(path.parent, but=path)
+        if other is None:
+            hint = "there is no good one beside it; start the run anew, without resume"
+        else:
+            hint = f"the last good one has {other[1]} edits: resume={other[0]}"
+        raise ConfigError(f"resume={name}: {error}; {hint}") from error
     return path
+
+
+def made_anew(codebook: Path) -> str:
+    """How a run's codebook that is damaged can be had again; empty where it cannot."""
+    from rv_edit.editors.sealing import newest_sealed
+
+    run = codebook.parent
+    good = newest_sealed(run / "checkpoints")
+    if good is None:
+        return ""
+    name = "last" if good[0].name == "last.ckpt" else str(good[0])
+    return (
+        f"; or make it anew from that run's last good checkpoint, of {good[1]} edits: hydra.run.dir={run} resume={name}"
+    )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
@@ -21,7 +22,7 @@ from rv_edit.editors.sequential import SequentialModule
 from rv_edit.editors.strategy import leave
 from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
-from rv_edit.tasks.checks import EditOptions, check_options
+from rv_edit.tasks.checks import EditOptions, check_options, made_anew
 from rv_edit.tasks.mining import further_devices, mining_helpers
 from rv_edit.tasks.preparing import Plan, Scoring, prepare, sample_pictures
 from rv_edit.tasks.saving import saved_receipts, saved_together
@@ -119,11 +120,20 @@ def _editor(cfg: DictConfig, data: DataBundle, vlm: VLM, asking: Asking, options
     settings.pop("name", None)
     editor: Editor = instantiate(settings, context, _convert_="all")
     if options.codebook is not None:
-        editor.load(options.codebook)
+        _load(editor, options.codebook)
         log.info("codebook: %d edits, %d keys", len(editor.edit_ids), editor.num_keys)
     if options.protocol == "single" and editor.capabilities.edits and not editor.capabilities.undo:
         raise ConfigError(f"protocol=single undoes every edit, but editor={cfg.editor.name} cannot undo")
     return editor
+
+
+def _load(editor: Editor, codebook: Path) -> None:
+    try:
+        editor.load(codebook)
+    except ConfigError as error:
+        # what is damaged says so, and what to restore; another key space or other rules are no damage
+        damaged = any(word in str(error) for word in ("restore", "damaged"))
+        raise ConfigError(f"{error}{made_anew(codebook) if damaged else ''}") from error
 
 
 def _edit_and_ask(
