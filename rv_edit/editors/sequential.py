@@ -49,7 +49,7 @@ class Point:
         named |= {f"accept/{suite}": rate for suite, rate in self.accept_rate.items()}
         named |= {"seconds_per_edit": self.seconds_per_edit, "keys": float(self.keys), "kb": self.nbytes / 1024}
         found = {f"sequential/{name}": value for name, value in named.items() if value is not None}
-        return {"edits": float(self.edits), **found}
+        return {"sequential/edits": float(self.edits), **found}
 
 
 class SequentialModule(EditorModule):

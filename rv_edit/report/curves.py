@@ -1,4 +1,4 @@
-"""Sequential editing as numbers and pictures (paper 4.4, Fig. 4 and 12): one run's curve, or several runs' together."""
+"""Finished runs as tables and pictures: curves over edits (paper Fig. 4), times (Fig. 12), ablations (Fig. 5, 11)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rv_edit.report.figures import save_figure, sequential_figure, times_figure
+from rv_edit.report.figures import ablation_figure, save_figure, sequential_figure, times_figure
 from rv_edit.report.files import write_together
 from rv_edit.report.tables import write_csv
 
@@ -37,10 +37,14 @@ def curve_rows(label: str, curve: Sequence[Mapping[str, Any]]) -> list[Row]:
     return rows
 
 
-def cost_row(label: str, results: Mapping[str, Any]) -> Row:
-    """What an edit of a run cost over the whole run."""
-    cost = ("seconds_per_edit", "kb_per_edit", "keys_per_edit")
-    return {"run": label, "edits": results.get("edits"), **{name: results.get(name) for name in cost}}
+def end_row(label: str, results: Mapping[str, Any]) -> Row:
+    """What a run came to: each suite's mean and interval after all edits, its accept rate, and what an edit cost."""
+    row: Row = {"run": label, "edits": results.get("edits")}
+    for suite, figure in results["after"].items():
+        row[suite] = figure["mean"]
+        row[f"{suite}_low"], row[f"{suite}_high"] = figure["ci95"]
+        row[f"{suite}_accept"] = (results.get("accept_rate") or {}).get(suite)
+    return row | {name: results.get(name) for name in ("seconds_per_edit", "kb_per_edit", "keys_per_edit")}
 
 
 def write_curves(folder: Path, rows: Sequence[Row], title: str) -> list[Path]:
@@ -63,6 +67,17 @@ def write_times(folder: Path, rows: Sequence[Row], title: str) -> list[Path]:
     table = folder / "times.csv"
     write_together({table: partial(write_csv, _even(rows))})
     return [table, save_figure(times_figure(rows, title), folder / "times.png")]
+
+
+def write_ablation(folder: Path, rows: Sequence[Row], option: str, title: str) -> list[Path]:
+    """``ablation.csv`` and ``ablation.png``: the runs against the values of an option (Fig. 5, 11).
+
+    Raises:
+        ReportError: one of them cannot be written.
+    """
+    table = folder / "ablation.csv"
+    write_together({table: partial(write_csv, _even(rows))})
+    return [table, save_figure(ablation_figure(rows, option, title), folder / "ablation.png")]
 
 
 def _even(rows: Sequence[Row]) -> list[Row]:

@@ -51,7 +51,7 @@ class Section:
 def sections() -> tuple[Section, ...]:
     """All panels, section by section."""
     suites = list(NAMES.items())
-    lines = tuple(Panel("line", label, (f"sequential/{suite}",), "edits") for suite, label in suites)
+    lines = tuple(Panel("line", label, (f"sequential/{suite}",), EDITS) for suite, label in suites)
     ends = tuple(Panel("bar", label, (f"test/{suite}",)) for suite, label in suites)
     accepted = tuple(Panel("bar", f"accepted, {label}", (f"accept_rate/{suite}",)) for suite, label in suites[:2])
     return (
@@ -59,8 +59,8 @@ def sections() -> tuple[Section, ...]:
             "Sequential editing (paper 4.4, Fig. 4)",
             (
                 *lines,
-                Panel("line", "accept rate, Acc", ("sequential/accept/acc",), "edits"),
-                Panel("line", "seconds an edit", ("sequential/seconds_per_edit",), "edits", log=True),
+                Panel("line", "accept rate, Acc", ("sequential/accept/acc",), EDITS),
+                Panel("line", "seconds an edit", ("sequential/seconds_per_edit",), EDITS, log=True),
             ),
         ),
         Section("Every edit", tuple(Panel("line", *_own(name), "trainer/global_step") for name in EVERY_EDIT)),
@@ -74,6 +74,7 @@ def sections() -> tuple[Section, ...]:
     )
 
 
+EDITS = "sequential/edits"
 EVERY_EDIT = ("edit_seconds", "keys", "kb")
 GENERALITY = ("test/acc", "test/loc", "test/t_gen", "test/i_gen", "test/r_gen", "test/coe_gen")
 ABLATIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (

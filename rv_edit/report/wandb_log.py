@@ -62,7 +62,7 @@ def summary(result: RunResult) -> dict[str, float]:
         "seconds_per_edit": result.seconds_per_edit,
         "kb_per_edit": result.kb_per_edit,
         "keys_per_edit": result.keys_per_edit,
-        "edits": float(result.edits_made),
+        "edits_made": float(result.edits_made),
     }
     return {name: value for name, value in figures.items() if value is not None}
 

@@ -133,4 +133,9 @@ def test_interrupted_and_resumed_is_uninterrupted(make_editor: Maker, tmp_path: 
 
 def test_a_figure_that_is_missing_is_not_logged_as_zero() -> None:
     point = Point(4, 2, {"acc": {"mean": 0.5}, "r_gen": {"mean": None}}, {"acc": None}, None, 3, 2048)
-    assert point.figures() == {"edits": 4.0, "sequential/acc": 0.5, "sequential/keys": 3.0, "sequential/kb": 2.0}
+    assert point.figures() == {
+        "sequential/edits": 4.0,
+        "sequential/acc": 0.5,
+        "sequential/keys": 3.0,
+        "sequential/kb": 2.0,
+    }

@@ -25,7 +25,7 @@ def panels() -> list[Panel]:
 def test_every_figure_is_one_that_is_logged(run: RunResult) -> None:
     suites = {suite: {"mean": 1.0} for suite in run.metrics["after"]}
     point = Point(1, 1, suites, dict.fromkeys(suites, 0.5), 1.0, 1, 1).figures()
-    logged = {*summary(run), *point, *EVERY_EDIT, "edits"}
+    logged = {*summary(run), *point, *EVERY_EDIT, "edits"}  # the last is the table
     topology = {"topology/bimodal_modularity_std", "topology/lam"}
     assert {name for panel in panels() for name in panel.y} <= logged | topology
     assert {panel.x for panel in panels() if panel.kind == "line"} <= {*point, "trainer/global_step"}
@@ -57,7 +57,7 @@ def test_a_dry_run_prints_what_would_be_made(capsys: pytest.CaptureFixture[str])
         "Fig. 11",
         "Fig. 12",
         "sequential/coe_gen",
-        "against edits",
+        "against sequential/edits",
     ):
         assert wanted in said, wanted
     main(["--dry-run", "--json"])

@@ -9,12 +9,13 @@ from rv_edit.report.figures.canvas import Row, save_figure
 from rv_edit.report.figures.keys import keys_figure
 from rv_edit.report.figures.layers import layers_figure
 from rv_edit.report.figures.networks import Panel, network_figure, network_rows, positions
-from rv_edit.report.figures.sequential import sequential_figure, times_figure
+from rv_edit.report.figures.sequential import ablation_figure, sequential_figure, times_figure
 from rv_edit.report.figures.sizes import sizes_figure
 
 __all__ = [
     "Panel",
     "Row",
+    "ablation_figure",
     "balance_figure",
     "keys_figure",
     "layers_figure",
