@@ -61,8 +61,8 @@ def _refuse_parallel_sweeps(cfg: DictConfig) -> None:
     for name, wanted in asked.items():
         if str(launcher.get(name)) != str(wanted):
             raise ConfigError(
-                f"hydra.launcher.{name}={launcher.get(name)} does not fit trainer.devices={devices}, num_nodes={nodes}; "
-                f"give hydra.launcher.{name}={wanted}"
+                f"hydra.launcher.{name}={launcher.get(name)} does not fit trainer.devices={devices}, "
+                f"num_nodes={nodes}; give hydra.launcher.{name}={wanted}"
             )
 
 

@@ -33,7 +33,8 @@ def load(memory: WeightMemory, folder: Path) -> None:
     """Read the file and replace the edits in force by its.
 
     Raises:
-        ConfigError: missing, damaged, changed after it was saved, or of another model, editor or settings; the edits in force stay.
+        ConfigError: missing, damaged, changed after it was saved, or of another model, editor or settings; the edits in
+            force stay.
     """
     path = folder / FILE
     if not path.is_file():

@@ -2,8 +2,9 @@
 
 Under the hypothesis that it does not matter which of the two runs an edit was given to, each edit's difference in right
 answers could as well have had the other sign. Differences are whole numbers, so the distribution of their sum over all
-2^n flips is computed exactly, one edit after the other, and nothing is drawn at random. Where every edit has one question
-the differences are -1, 0 and 1, and the test is the exact form of McNemar's (a sign test on the discordant edits).
+2^n flips is computed exactly, one edit after the other, and nothing is drawn at random. Where every edit has one
+question the differences are -1, 0 and 1, and the test is the exact form of McNemar's (a sign test on the discordant
+edits).
 """
 
 from __future__ import annotations

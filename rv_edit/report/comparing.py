@@ -48,7 +48,7 @@ def compare_runs(one: FinishedRun, other: FinishedRun, seed: int = 0) -> list[Ro
 
 def render(rows: Sequence[Row], one: str, other: str) -> RenderableType:
     """The table and, under it, what was tested."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("metric", "one", "other", "difference [95 %]", "edits", "+ / -", "p", "p (Holm)"):
         table.add_column(name, no_wrap=True, justify="left" if name == "metric" else "right")
     for row in rows:

@@ -93,8 +93,9 @@ def read_answers(run: FinishedRun) -> list[dict[str, Any]]:
 
 def _results(folder: Path) -> dict[str, Any]:
     path = folder / RESULTS
+    text = _text(path)
     try:
-        found = json.loads(_text(path))
+        found = json.loads(text)
         whole = isinstance(found, dict) and all(isinstance(found[key], dict) for key in ("after", "config"))
     except (ValueError, KeyError, RecursionError):
         whole = False

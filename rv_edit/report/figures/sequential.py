@@ -1,4 +1,4 @@
-"""Metrics and time against the number of edits (paper 4.4, Fig. 4), time an edit (Fig. 12), and ablations (Fig. 5, 11)."""
+"""Metrics against the number of edits (paper 4.4, Fig. 4), time an edit (Fig. 12), and ablations (Fig. 5, 11)."""
 
 from __future__ import annotations
 
