@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -58,7 +58,8 @@ class EditorModule(LightningModule):
         """Make one edit; several ranks prepare the next ones for each other (:mod:`rv_edit.editors.ahead`)."""
         edit = batch if isinstance(batch, Edit) else batch[0]
         ahead = self._ahead()
-        self._edit(edit, None if ahead is None else partial(ahead.make, batch_idx))
+        if self._edit(edit, None if ahead is None else partial(ahead.make, batch_idx)):
+            self._log_edit(batch_idx + 1)
         self.editor.replicate()
         self._count_step()
 
@@ -98,6 +99,14 @@ class EditorModule(LightningModule):
         self.receipts = [EditReceipt(**receipt) for receipt in checkpoint.get("receipts", [])]
         self.refused = [(name, reason) for name, reason in checkpoint.get("refused", [])]
 
+    def on_train_start(self) -> None:
+        """A resumed run writes to loggers of its own: what the edits before took goes there first."""
+        edits = getattr(getattr(self.trainer, "datamodule", None), "edits", ())
+        places = {edit.id: made for made, edit in enumerate(edits, 1)}
+        for receipt in self.receipts:
+            if receipt.edit_id in places:
+                self._log({"edit_seconds": receipt.seconds}, places[receipt.edit_id])
+
     def on_train_end(self) -> None:
         """Another ``fit`` may bring another stream."""
         self._prepared = None
@@ -120,10 +129,17 @@ class EditorModule(LightningModule):
             log.warning("edit %s is skipped: %s", clean_text(edit.id), clean_text(str(error)))
             return False
         self.receipts.append(receipt)
-        self.log("keys", float(self.editor.num_keys), prog_bar=True, batch_size=1)
-        self.log("kb", self.editor.nbytes / 1024, batch_size=1)
-        self.log("edit_seconds", receipt.seconds, batch_size=1)
+        self.log("keys", float(self.editor.num_keys), prog_bar=True, logger=False, batch_size=1)
         return True
+
+    def _log_edit(self, made: int) -> None:
+        """Every edit is a point of the loggers, whose axis is the number of edits made."""
+        figures = {"edit_seconds": self.receipts[-1].seconds, "keys": float(self.editor.num_keys)}
+        self._log({**figures, "kb": self.editor.nbytes / 1024}, made)
+
+    def _log(self, figures: Mapping[str, float], made: int) -> None:
+        for logger in self.loggers:
+            logger.log_metrics(dict(figures), step=made)
 
     def _record(self, questions: list[Question], answers: list[Answer]) -> None:
         self.asked.extend(zip(questions, answers, strict=True))
@@ -172,6 +188,7 @@ class SingleEditModule(EditorModule):
         edit = batch if isinstance(batch, Edit) else batch[0]
         mine = batch_idx % self.trainer.world_size == self.trainer.global_rank
         if mine and self._edit(edit):
+            self._log_edit(batch_idx + 1)
             self._ask(self.questions.get(edit.id, []))
             self.editor.undo(edit.id)
         self._count_step()

@@ -89,13 +89,13 @@ class SequentialModule(EditorModule):
         made = batch_idx + 1
         if self.probing.is_due(made, len(self.edits) - self.previous):
             self.curve.append(self._round(self.previous + made))
-            self._log(self.curve[-1])
+            self._log_round(self.curve[-1])
 
     def on_train_start(self) -> None:
-        """A resumed run writes to a logger of its own: what was found before goes there first."""
+        """A resumed run's loggers get the rounds of before, too."""
         super().on_train_start()
         for point in self.curve:
-            self._log(point)
+            self._log_round(point)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the rounds too."""
@@ -148,6 +148,5 @@ class SequentialModule(EditorModule):
         seconds = [receipt.seconds for receipt in self.receipts if receipt.edit_id in window]
         return math.fsum(seconds) / len(seconds) if seconds else None
 
-    def _log(self, point: Point) -> None:
-        for logger in self.loggers:
-            logger.log_metrics(point.figures(), step=point.edits - self.previous)
+    def _log_round(self, point: Point) -> None:
+        self._log(point.figures(), point.edits - self.previous)

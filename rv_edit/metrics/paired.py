@@ -84,7 +84,7 @@ def compare(one: ArrayLike, other: ArrayLike, pairs: Sequence[str], resamples: i
         raise ValueError(f"{len(left)} and {len(right)} answers to {len(pairs)} questions; give one of each a question")
     place: dict[str, int] = {}
     index = np.array([place.setdefault(name, len(place)) for name in pairs])
-    sums: NDArray[np.float64] = np.bincount(index, weights=right - left)
+    sums: NDArray[np.float64] = np.bincount(index, weights=right - left).astype(np.float64)
     sizes: NDArray[np.int64] = np.bincount(index)
     if np.any(sums):
         low, high = cluster_bootstrap(sums, sizes, resamples=resamples, seed=seed)

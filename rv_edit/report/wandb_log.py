@@ -26,7 +26,7 @@ def log_run(logger: Any, result: RunResult, codebook: Path | None = None, pictur
         logger: a Lightning logger, a list of them or ``None``; any but W&B's are left alone.
         result: the run.
         codebook: the folder of the saved codebook, where there is one.
-        pictures: edits whose picture goes into the table.
+        pictures: edits, of those asked about, whose picture goes into the table.
 
     Returns:
         Whether anything was logged: ``False`` on other ranks, and without a W&B logger.
@@ -72,9 +72,12 @@ def edits_table(result: RunResult, pictures: int) -> Any:
     import wandb
 
     table = wandb.Table(columns=list(COLUMNS))
-    for place, edit in enumerate(result.edits):
+    shown = 0
+    for edit in result.edits:
         own = next((row for row in result.rows_of(edit.id) if row.question.suite == "acc"), None)
-        image = wandb.Image(edit.image.open()) if place < pictures else None
+        image = None
+        if own is not None and shown < pictures:  # sequential editing asks about some edits only
+            image, shown = wandb.Image(edit.image.open()), shown + 1
         before = None if own is None or own.before is None else edit.choices[own.before.prediction]
         table.add_data(
             clean(edit.id),

@@ -48,7 +48,7 @@ def build_trainer(cfg: DictConfig, output: Path) -> Trainer:
             enable_model_summary=False,
             enable_checkpointing=any(hasattr(callback, "best_model_path") for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            log_every_n_steps=1,  # every edit is a point
+            log_every_n_steps=10,
             **options,
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
