@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_modules.probing import Probing
 from rv_edit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from data_modules.probing import Probing
 
 PROTOCOLS = ("accumulate", "single")
 NORMALIZE = ("sum", "mean", "first_token")
@@ -105,6 +107,8 @@ def _probing(cfg: DictConfig) -> Probing | None:
     every = whole("sequential.every", cfg.sequential.every, least=1)
     if cfg.protocol == "single":
         raise ConfigError("sequential.every asks about edits that add up: give protocol=accumulate with it")
+    from data_modules.probing import Probing
+
     return Probing(every, size, whole("seed", cfg.seed))
 
 
