@@ -66,7 +66,7 @@ def sections() -> tuple[Section, ...]:
         Section("Every edit", tuple(Panel("line", *_own(name), "trainer/global_step") for name in EVERY_EDIT)),
         Section("After all edits (paper Table 1)", (*ends, *accepted)),
         Section(
-            "Cost of an edit (paper Fig. 4 and 12)",
+            "Cost of an edit (paper Fig. 4, Fig. 12)",
             tuple(Panel("bar", *_own(name)) for name in ("seconds_per_edit", "kb_per_edit", "keys_per_edit")),
         ),
         *(Section(title, _against(option, figures)) for title, option, figures in ABLATIONS),
