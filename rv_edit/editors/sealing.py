@@ -74,7 +74,7 @@ def newest_sealed(folder: Path, but: Path | None = None) -> tuple[Path, int] | N
             edits = edits_in(read_sealed(path))
         except ConfigError:
             continue
-        if best is None or edits > best[1]:
+        if best is None or edits >= best[1]:  # of equally good ones last.ckpt, which comes last
             best = path, edits
     return best
 
