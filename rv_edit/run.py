@@ -35,14 +35,35 @@ def run(cfg: DictConfig) -> Any:
 
 
 def _refuse_parallel_sweeps(cfg: DictConfig) -> None:
-    """Lightning starts its other ranks with the whole command line, so each would run the whole sweep."""
+    """``-m`` with several processes a job: right where the launcher starts them, else refused.
+
+    Lightning starts its other ranks with the whole command line, so each would run the whole sweep. Slurm starts all
+    of a job's processes itself, each with that job alone, if it is asked for as many as the trainer expects.
+
+    Raises:
+        ConfigError: one line: what to ask for instead.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    swept = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if swept and str(cfg.trainer.devices) != "1":
-        devices = cfg.trainer.devices
-        raise ConfigError(f"-m with trainer.devices={devices}: sweep with one process a job, or run the jobs singly")
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return
+    devices, nodes = cfg.trainer.devices, cfg.trainer.get("num_nodes", 1)
+    if str(devices) == "1" and str(nodes) == "1":
+        return
+    launcher = HydraConfig.get().launcher
+    if not str(launcher.get("_target_", "")).endswith("SlurmLauncher"):
+        raise ConfigError(
+            f"-m with trainer.devices={devices} and num_nodes={nodes}: sweep with one process a job, run the jobs "
+            "singly, or let Slurm start the processes (hydra/launcher=submitit_slurm)"
+        )
+    asked = {"tasks_per_node": devices, "nodes": nodes}
+    for name, wanted in asked.items():
+        if str(launcher.get(name)) != str(wanted):
+            raise ConfigError(
+                f"hydra.launcher.{name}={launcher.get(name)} does not fit trainer.devices={devices}, "
+                f"num_nodes={nodes}; give hydra.launcher.{name}={wanted}"
+            )
 
 
 def _be_quiet() -> None:

@@ -38,6 +38,7 @@ class Capabilities:
         changes_weights: answers are given by changed weights. ``False`` promises that the VLM's own stay
             byte-identical; where ``True``, they are byte-identical again once the last edit is undone.
         decides_scope: decides for each question whether an edit concerns it; any other keeps its scores.
+        prepares_ahead: :meth:`Editor.prepare` does most of an edit's work, and needs none of the other edits.
     """
 
     edits: bool = True
@@ -45,6 +46,7 @@ class Capabilities:
     shares_keys_across_ranks: bool = True
     changes_weights: bool = False
     decides_scope: bool = True
+    prepares_ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,21 @@ class Editor(ABC):
             RecordError: the edit cannot be used; nothing was changed. Of it, :class:`EditDivergedError` where training
                 gave a number that is not finite.
         """
+
+    def prepare(self, edit: Edit) -> Any:
+        """What ``edit`` needs that depends on the frozen model and on the edit alone, so that another rank can find it.
+
+        Returns:
+            Anything that pickles and lies on no device, for :meth:`insert`.
+
+        Raises:
+            RecordError: the edit cannot be used.
+        """
+        return None
+
+    def insert(self, edit: Edit, prepared: Any) -> EditReceipt:
+        """Make an edit for which :meth:`prepare` was called, here or on another rank; else as :meth:`edit`."""
+        return self.edit(edit)
 
     @abstractmethod
     def answer(self, questions: Sequence[Question]) -> list[Answer]:

@@ -52,7 +52,7 @@ class EditProgressBar(TQDMProgressBar):
 
 
 class EditCheckpoint(ModelCheckpoint):
-    """The state after every N edits, for ``resume=last``.
+    """The state after every N edits, for ``resume=last``; the last two are kept, should one be damaged.
 
     Args:
         every_n_edits: edits between two checkpoints.
@@ -62,10 +62,14 @@ class EditCheckpoint(ModelCheckpoint):
     def __init__(self, every_n_edits: int, dirpath: str | None = None) -> None:
         super().__init__(
             dirpath=dirpath,
-            filename="edit={step:06d}",
+            filename="edit-{step:06d}",  # no "=", which Hydra would take for an option's
             auto_insert_metric_name=False,
+            monitor="step",
+            mode="max",
+            save_top_k=2,
             every_n_train_steps=every_n_edits,
             save_last=True,
+            enable_version_counter=False,  # a run that goes on from an older one replaces the newer
             save_on_exception=True,
             save_on_train_epoch_end=False,
         )
@@ -99,4 +103,21 @@ class ReplicaGuard(Callback):
             return
         sums = gather(editor.checksum())
         if len(set(sums)) > 1:
-            raise RuntimeError(f"ranks hold different edits after step {trainer.global_step}: checksums {sums}")
+            raise RuntimeError(_differing(sums, trainer.global_step))
+
+
+def _differing(sums: list[str], edits: int) -> str:
+    """Which ranks hold something else than most do, in words.
+
+    >>> _differing(["a", "a", "b"], 50)
+    'after 50 edits rank 2 holds other edits than rank 0, 1: the run stops, for its figures would mix the two'
+    >>> _differing(["a", "b"], 50)
+    'after 50 edits rank 1 holds other edits than rank 0: the run stops, for its figures would mix the two'
+    """
+    common = max(dict.fromkeys(sums), key=sums.count)  # of equally many, that of the first rank
+    odd = ", ".join(str(rank) for rank, found in enumerate(sums) if found != common)
+    others = ", ".join(str(rank) for rank, found in enumerate(sums) if found == common)
+    return (
+        f"after {edits} edits rank {odd} holds other edits than rank {others}: "
+        "the run stops, for its figures would mix the two"
+    )

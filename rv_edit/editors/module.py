@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from lightning import LightningModule
 
 from data_modules.records import Answer, Edit, EditReceipt, Question, RecordError
 from data_modules.text import clean_text
+from rv_edit.editors.ahead import Ahead
 from rv_edit.editors.answering import is_right
 from rv_edit.editors.base import EditDivergedError, Editor
+from rv_edit.editors.sealing import seal
 from rv_edit.editors.strategy import gather
 from rv_edit.metrics import EditMetrics
 
@@ -46,14 +49,18 @@ class EditorModule(LightningModule):
         self.diverged: list[str] = []
         self.asked: list[Asked] = []
         self.results: dict[str, float] = {}
+        self._prepared: Ahead | None = None
 
     def configure_optimizers(self) -> None:
         """None: Lightning's mock optimizer then counts the edits."""
         return None
 
     def training_step(self, batch: Edit | Sequence[Edit], batch_idx: int) -> None:
-        """Make one edit."""
-        self._edit(batch if isinstance(batch, Edit) else batch[0])
+        """Make one edit; several ranks prepare the next ones for each other (:mod:`rv_edit.editors.ahead`)."""
+        edit = batch if isinstance(batch, Edit) else batch[0]
+        ahead = self._ahead()
+        if self._edit(edit, None if ahead is None else partial(ahead.make, batch_idx)):
+            self._log_edit(batch_idx + 1)
         self.editor.replicate()
         self._count_step()
 
@@ -81,12 +88,13 @@ class EditorModule(LightningModule):
     on_validation_epoch_end = on_test_epoch_end
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what edits changed, and the receipts; drop the rest."""
+        """Keep what edits changed, and the receipts; drop the rest, and seal it."""
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: value for name, value in state.items() if name.startswith("memory.")}
         checkpoint["receipts"] = [asdict(receipt) for receipt in self.receipts]
         checkpoint["refused"] = list(self.refused)
         checkpoint["diverged"] = list(self.diverged)
+        seal(checkpoint)  # this hook is the last that Lightning calls
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the receipts of the edits made before."""
@@ -94,18 +102,49 @@ class EditorModule(LightningModule):
         self.refused = [(name, reason) for name, reason in checkpoint.get("refused", [])]
         self.diverged = list(checkpoint.get("diverged", []))
 
-    def _edit(self, edit: Edit) -> bool:
-        """Make an edit; one that cannot be used or diverges is noted, with nothing changed, and the stream goes on."""
+    def on_train_start(self) -> None:
+        """A resumed run writes to loggers of its own: what the edits before took goes there first."""
+        edits = getattr(getattr(self.trainer, "datamodule", None), "edits", ())
+        places = {edit.id: made for made, edit in enumerate(edits, 1)}
+        for receipt in self.receipts:
+            if receipt.edit_id in places:
+                self._log({"edit_seconds": receipt.seconds}, places[receipt.edit_id])
+
+    def on_train_end(self) -> None:
+        """Another ``fit`` may bring another stream."""
+        self._prepared = None
+
+    def _ahead(self) -> Ahead | None:
+        """How several ranks share the edits of the stream; ``None`` where there is nothing to share."""
+        edits = getattr(getattr(self.trainer, "datamodule", None), "edits", None)
+        if self.trainer.world_size == 1 or not edits or not self.editor.capabilities.prepares_ahead:
+            return None
+        if self._prepared is None:
+            self._prepared = Ahead(self.editor, edits)
+        return self._prepared
+
+    def _edit(self, edit: Edit, make: Callable[[], EditReceipt] | None = None) -> bool:
+        """Make an edit, by ``make`` if given; one that cannot be used or diverges is noted, with nothing changed."""
         try:
-            self.receipts.append(self.editor.edit(edit))
+            receipt = self.editor.edit(edit) if make is None else make()
         except RecordError as error:
             self.refused.append((edit.id, str(error)))
             if isinstance(error, EditDivergedError):
                 self.diverged.append(edit.id)
             log.warning("edit %s is not made: %s", clean_text(edit.id), clean_text(str(error)))
             return False
-        self.log("keys", float(self.editor.num_keys), prog_bar=True, batch_size=1)
+        self.receipts.append(receipt)
+        self.log("keys", float(self.editor.num_keys), prog_bar=True, logger=False, batch_size=1)
         return True
+
+    def _log_edit(self, made: int) -> None:
+        """Every edit is a point of the loggers, whose axis is the number of edits made."""
+        figures = {"edit_seconds": self.receipts[-1].seconds, "keys": float(self.editor.num_keys)}
+        self._log({**figures, "kb": self.editor.nbytes / 1024}, made)
+
+    def _log(self, figures: Mapping[str, float], made: int) -> None:
+        for logger in self.loggers:
+            logger.log_metrics(dict(figures), step=made)
 
     def _record(self, questions: list[Question], answers: list[Answer]) -> None:
         self.asked.extend(zip(questions, answers, strict=True))
@@ -155,6 +194,8 @@ class SingleEditModule(EditorModule):
         mine = batch_idx % self.trainer.world_size == self.trainer.global_rank
         if mine:
             made = self._edit(edit)
+            if made:
+                self._log_edit(batch_idx + 1)
             self._ask(self.questions.get(edit.id, []))  # of the model without the edit, where it could not be made
             if made:
                 self.editor.undo(edit.id)
@@ -167,6 +208,7 @@ class SingleEditModule(EditorModule):
 
     def on_train_end(self) -> None:
         """Gather the answers and the receipts of all ranks."""
+        super().on_train_end()
         self.receipts = [receipt for part in gather(self.receipts) for receipt in part]
         self.refused = [pair for part in gather(self.refused) for pair in part]
         self.diverged = [name for part in gather(self.diverged) for name in part]

@@ -52,6 +52,17 @@ class Entry:
     fact: int | None = None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """An edit before it meets the codebook: its crops, its entries, their keys (m, dim) and radii (m,) on the CPU."""
+
+    crops: Crops
+    entries: tuple[Entry, ...]
+    keys: Tensor
+    radii: Tensor
+    seconds: float
+
+
 class ReasonEdit(CodebookEditor):
     """Stores edits as facts and puts those a question calls for before it.
 
@@ -69,7 +80,7 @@ class ReasonEdit(CodebookEditor):
         ConfigError: an option out of range.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(undo=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(undo=True, prepares_ahead=True)
 
     def __init__(
         self,
@@ -115,30 +126,52 @@ class ReasonEdit(CodebookEditor):
         Raises:
             RecordError: the picture cannot be decoded, a crop lies outside it, the id is taken; nothing is stored.
         """
+        self._refuse_known(edit)
+        return self.insert(edit, self.prepare(edit))
+
+    def prepare(self, edit: Edit) -> Prepared:
+        """The evidence, the entries and their keys; the codebook plays no part.
+
+        Raises:
+            RecordError: the picture cannot be decoded, or a crop lies outside it.
+        """
         started = time.perf_counter()
-        if edit.id in self.edit_ids:
-            raise RecordError(f"edit {edit.id}: already in the codebook; undo it first, or give it another id")
         image = edit.image.open()
         crops = self.crops(edit, image)
         entries = self.entries(edit, crops)
         measured = self._keys(edit, image, entries)
+        keys, radii = measured.keys.cpu(), measured.radii.cpu()
+        return Prepared(crops, tuple(entries), keys, radii, time.perf_counter() - started)
+
+    def insert(self, edit: Edit, prepared: Prepared) -> EditReceipt:
+        """Store what :meth:`prepare` found.
+
+        Raises:
+            RecordError: the id is taken; nothing is stored.
+        """
+        started = time.perf_counter()
+        self._refuse_known(edit)
         report = self.codebook.insert(
             edit.id,
-            measured.keys,
-            [entry.value for entry in entries],
-            measured.radii,
-            [entry.kind for entry in entries],
-            [self._provenance(edit, entry) for entry in entries],
+            prepared.keys,
+            [entry.value for entry in prepared.entries],
+            prepared.radii,
+            [entry.kind for entry in prepared.entries],
+            [self._provenance(edit, entry) for entry in prepared.entries],
         )
         return EditReceipt(
             edit.id,
             keys_added=report.added,
             keys_merged=report.merged,
             bytes_added=report.bytes_added,
-            seconds=time.perf_counter() - started,
-            evidence=crops,
+            seconds=prepared.seconds + time.perf_counter() - started,
+            evidence=prepared.crops,
             superseded=", ".join(dict.fromkeys(item.edit_id for item in report.superseded)) or None,
         )
+
+    def _refuse_known(self, edit: Edit) -> None:
+        if edit.id in self.edit_ids:
+            raise RecordError(f"edit {edit.id}: already in the codebook; undo it first, or give it another id")
 
     def crops(self, edit: Edit, image: Image.Image) -> Crops:
         """The parts of the picture that show each fact: the user's, else those found (paper C, Patchification)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rv_edit.augment import ImageAugmenter, RadiusEstimator
@@ -29,6 +30,7 @@ def build(
     *,
     text_encoder: str,
     key_space: str | Mapping[str, Any],
+    lam: float | None = None,
     codebook: Mapping[str, Any] | None = None,
     evidence: Mapping[str, Any] | None = None,
     augment: Mapping[str, Any] | None = None,
@@ -41,6 +43,7 @@ def build(
         text_encoder: folder, ``package://`` address or hub id of a sentence encoder.
         key_space: path of the artefact, ``measured`` (the one that ``task=topology`` left for this model), or
             ``layer``, ``lam``, ``pooling``, ``block`` and ``pairs`` to measure its norms here.
+        lam: λ instead of the key space's, for a sweep over it; the layer and the norms stay.
         codebook: options of :class:`Codebook`.
         evidence: options of :class:`EvidenceSelector`.
         augment: ``variants``, ``tile_pool`` and the options of :class:`ImageAugmenter`.
@@ -57,6 +60,8 @@ def build(
     check_kinds("editor.augment", variants, RadiusEstimator)
     encoder = TextEncoder(text_encoder, device=context.vlm.device)
     space, origin = _key_space(context, encoder, key_space)
+    if lam is not None:
+        space, origin = replace(space, lam=lam, curves={}), f"{origin}, λ by editor.lam"
     log.info("keys: %s layer %d, %s pooling, λ = %.3g (%s)", space.block, space.layer, space.pooling, space.lam, origin)
     embedding = DualEmbedding(context.vlm, encoder, space)
     tiles = drawing.pop("tile_pool", None) or [picture for picture, _ in context.sample]

@@ -2,8 +2,8 @@
 
 Stock DDP refuses a frozen model ("DistributedDataParallel is not needed …") and would broadcast rank 0's buffers
 over those of the others; neither fits a replicated codebook. ``trainer.strategy=replica`` wraps nothing: there are
-no gradients to average, and equal pretrained weights and equal edits keep the ranks equal. Four devices therefore
-share the questions, not the edits: editing alone is not faster on them.
+no gradients to average, and equal pretrained weights and equal edits keep the ranks equal. Four devices share the
+questions, and of the edits what needs no other edit: :mod:`rv_edit.editors.ahead`.
 """
 
 from __future__ import annotations

@@ -62,6 +62,7 @@ class RunResult:
         versions: of what computed the figures.
         git_hash: the commit of the code, where known.
         peak_memory_mb: MiB at the peak while editing, where known.
+        curve: the rounds of sequential editing (paper 4.4), the fields of :class:`rv_edit.editors.sequential.Point`.
     """
 
     config: Mapping[str, Any]
@@ -77,6 +78,7 @@ class RunResult:
     versions: Mapping[str, str] = field(default_factory=versions)
     git_hash: str | None = field(default_factory=git_hash)
     peak_memory_mb: float | None = None
+    curve: Sequence[Mapping[str, Any]] = ()
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -20,9 +20,9 @@ def results_document(result: RunResult, output: Path | None = None) -> dict[str,
     """The content of ``results.json``.
 
     ``before`` and ``after`` map each suite to ``{"mean", "ci95": [low, high], "n"}``; a suite that was not asked
-    has ``null`` for figures and ``n`` 0. Two runs of the same command differ in ``timings``,
-    ``seconds_per_edit`` and ``peak_memory_mb`` alone: where the options name the folder of the run, ``output``, they
-    say ``<output>``.
+    has ``null`` for figures and ``n`` 0. ``curve`` has the rounds of sequential editing; it is empty without them. Two
+    runs of the same command differ in ``timings``, ``peak_memory_mb`` and every ``seconds_per_edit`` alone: where the
+    options name the folder of the run, ``output``, they say ``<output>``.
     """
     return {
         "schema": SCHEMA,
@@ -34,6 +34,7 @@ def results_document(result: RunResult, output: Path | None = None) -> dict[str,
         "before": {suite: dict(figure) for suite, figure in result.metrics["before"].items()},
         "after": {suite: dict(figure) for suite, figure in result.metrics["after"].items()},
         "accept_rate": dict(result.accept_rate),
+        "curve": [dict(point) for point in result.curve],
         "codebook": dict(result.codebook),
         "skipped": [asdict(skipped) for skipped in result.skipped],
         "error_counts": dict(sorted(result.error_counts.items())),

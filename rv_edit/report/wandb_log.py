@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 COLUMNS = ("edit", "image", "question", "right answer", "before", "after", "right", "facts", "distances", "accepted")
 """Of the table of edits."""
+PAPER = ("acc", "loc", "t_gen", "i_gen", "r_gen", "coe_gen")
+"""The metrics of the paper (4.1)."""
 
 
 def log_run(logger: Any, result: RunResult, codebook: Path | None = None, pictures: int = 50) -> bool:
@@ -24,7 +26,7 @@ def log_run(logger: Any, result: RunResult, codebook: Path | None = None, pictur
         logger: a Lightning logger, a list of them or ``None``; any but W&B's are left alone.
         result: the run.
         codebook: the folder of the saved codebook, where there is one.
-        pictures: edits whose picture goes into the table.
+        pictures: edits, of those asked about, whose picture goes into the table.
 
     Returns:
         Whether anything was logged: ``False`` on other ranks, and without a W&B logger.
@@ -44,17 +46,23 @@ def log_run(logger: Any, result: RunResult, codebook: Path | None = None, pictur
 
 
 def summary(result: RunResult) -> dict[str, float]:
-    """The figures under the names that boards and sweeps use: ``test/acc``, ``before/acc``, ``accept_rate/acc``."""
+    """The figures under the names that boards and sweeps use: ``test/acc``, ``before/acc``, ``accept_rate/acc``.
+
+    ``test/mean`` is the mean of the paper's metrics as far as they were asked: one figure for a sweep to go by.
+    """
     figures: dict[str, float | None] = {}
     for prefix, when in (("before", "before"), ("test", "after")):
         for suite, measured in result.metrics[when].items():
             figures[f"{prefix}/{suite}"] = measured["mean"]
+    means = [result.metrics["after"][suite]["mean"] for suite in PAPER]
+    asked = [mean for mean in means if mean is not None]
+    figures["test/mean"] = sum(asked) / len(asked) if asked else None
     figures |= {f"accept_rate/{suite}": rate for suite, rate in result.accept_rate.items()}
     figures |= {
         "seconds_per_edit": result.seconds_per_edit,
         "kb_per_edit": result.kb_per_edit,
         "keys_per_edit": result.keys_per_edit,
-        "edits": float(result.edits_made),
+        "edits_made": float(result.edits_made),
     }
     return {name: value for name, value in figures.items() if value is not None}
 
@@ -64,9 +72,12 @@ def edits_table(result: RunResult, pictures: int) -> Any:
     import wandb
 
     table = wandb.Table(columns=list(COLUMNS))
-    for place, edit in enumerate(result.edits):
+    shown = 0
+    for edit in result.edits:
         own = next((row for row in result.rows_of(edit.id) if row.question.suite == "acc"), None)
-        image = wandb.Image(edit.image.open()) if place < pictures else None
+        image = None
+        if own is not None and shown < pictures:  # sequential editing asks about some edits only
+            image, shown = wandb.Image(edit.image.open()), shown + 1
         before = None if own is None or own.before is None else edit.choices[own.before.prediction]
         table.add_data(
             clean(edit.id),

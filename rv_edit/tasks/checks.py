@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from rv_edit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from data_modules.probing import Probing
 
 PROTOCOLS = ("accumulate", "single")
 NORMALIZE = ("sum", "mean", "first_token")
@@ -34,6 +37,7 @@ class EditOptions:
         rounding: smallest lead of an answer that counts while mining.
         statement: the question that an error chain is found with, ``{statement}`` in it.
         denied: probability of "no" above which a statement counts as denied.
+        probing: rounds of questions between edits; ``None``: everything is asked at the end.
     """
 
     edits: int
@@ -50,6 +54,7 @@ class EditOptions:
     rounding: float
     statement: str
     denied: float
+    probing: Probing | None = None
 
 
 def check_options(cfg: DictConfig) -> EditOptions:
@@ -61,13 +66,13 @@ def check_options(cfg: DictConfig) -> EditOptions:
     for name in _without_value(OmegaConf.to_container(cfg, resolve=False)):
         raise ConfigError(f"{name} has no value; give {name}=<value>")
     check_devices(cfg)
-    edits = _whole("dataset.edits", cfg.dataset.edits)
-    random = _whole("dataset.loc_random", cfg.dataset.loc_random)
-    similar = _whole("dataset.loc_similar", cfg.dataset.loc_similar)
+    edits = whole("dataset.edits", cfg.dataset.edits)
+    random = whole("dataset.loc_random", cfg.dataset.loc_random)
+    similar = whole("dataset.loc_similar", cfg.dataset.loc_similar)
     _one_of("protocol", cfg.protocol, PROTOCOLS)
     _one_of("scoring.normalize", cfg.scoring.normalize, NORMALIZE)
     for name in ("batch_size", "image_batch_size"):
-        _whole(f"scoring.{name}", cfg.scoring[name], least=1)
+        whole(f"scoring.{name}", cfg.scoring[name], least=1)
     limit = cfg.dataset.mine_limit
     output = writable(Path(cfg.output))
     codebook = None if cfg.codebook is None else _codebook(str(cfg.codebook))
@@ -83,14 +88,28 @@ def check_options(cfg: DictConfig) -> EditOptions:
         codebook=codebook,
         resume=None if cfg.resume is None else _checkpoint(str(cfg.resume), output),
         output=output,
-        seed=_whole("seed", cfg.seed),
-        sample=_whole("dataset.sample", cfg.dataset.sample, least=1),
-        calibration=_whole("dataset.calibration", cfg.dataset.calibration),
-        mine_limit=limit if limit is None else _whole("dataset.mine_limit", limit, least=1),
+        seed=whole("seed", cfg.seed),
+        sample=whole("dataset.sample", cfg.dataset.sample, least=1),
+        calibration=whole("dataset.calibration", cfg.dataset.calibration),
+        mine_limit=limit if limit is None else whole("dataset.mine_limit", limit, least=1),
         rounding=_amount("model.rounding", cfg.model.rounding),
         statement=_statement(str(cfg.error_chain.statement)),
         denied=share("error_chain.threshold", cfg.error_chain.threshold),
+        probing=_probing(cfg),
     )
+
+
+def _probing(cfg: DictConfig) -> Probing | None:
+    """``sequential.every`` and ``sequential.edits``."""
+    size = whole("sequential.edits", cfg.sequential.edits, least=1)
+    if cfg.sequential.every is None:
+        return None
+    every = whole("sequential.every", cfg.sequential.every, least=1)
+    if cfg.protocol == "single":
+        raise ConfigError("sequential.every asks about edits that add up: give protocol=accumulate with it")
+    from data_modules.probing import Probing
+
+    return Probing(every, size, whole("seed", cfg.seed))
 
 
 def check_devices(cfg: DictConfig) -> None:
@@ -116,7 +135,12 @@ def _without_value(options: Any, place: str = "") -> Iterator[str]:
             yield from _without_value(value, f"{place}.{name}" if place else str(name))
 
 
-def _whole(name: str, value: Any, least: int = 0) -> int:
+def whole(name: str, value: Any, least: int = 0) -> int:
+    """``value``, if it is a whole number of at least ``least``.
+
+    Raises:
+        ConfigError: it is not.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"{name}={value}: give a whole number of at least {least}")
     return value
@@ -183,8 +207,38 @@ def _codebook(path: str) -> Path:
 
 
 def _checkpoint(name: str, output: Path) -> Path:
+    """The checkpoint to go on from, found whole.
+
+    Raises:
+        ConfigError: there is none, or it is damaged; another good one in its folder is offered.
+    """
     path = output / "checkpoints" / "last.ckpt" if name == "last" else Path(name).expanduser()
     if not path.is_file():
         hint = "give the interrupted run's hydra.run.dir" if name == "last" else "give a .ckpt file, or resume=last"
         raise ConfigError(f"resume={name}: no checkpoint {path}; {hint}")
+    from rv_edit.editors.sealing import newest_sealed, read_sealed
+
+    try:
+        read_sealed(path)
+    except ConfigError as error:
+        other = newest_sealed(path.parent, but=path)
+        if other is None:
+            hint = "there is no good one beside it; start the run anew, without resume"
+        else:
+            hint = f"the last good one has {other[1]} edits: resume={other[0]}"
+        raise ConfigError(f"resume={name}: {error}; {hint}") from error
     return path
+
+
+def made_anew(codebook: Path) -> str:
+    """How a run's codebook that is damaged can be had again; empty where it cannot."""
+    from rv_edit.editors.sealing import newest_sealed
+
+    run = codebook.parent
+    good = newest_sealed(run / "checkpoints")
+    if good is None:
+        return ""
+    name = "last" if good[0].name == "last.ckpt" else str(good[0])
+    return (
+        f"; or make it anew from that run's last good checkpoint, of {good[1]} edits: hydra.run.dir={run} resume={name}"
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
@@ -15,10 +16,11 @@ from data_modules.records import Edit, Question
 from rv_edit.editors.answering import Asking, is_right
 from rv_edit.editors.base import Editor, EditorContext
 from rv_edit.editors.module import Asked, EditorModule, SingleEditModule
+from rv_edit.editors.sequential import SequentialModule
 from rv_edit.editors.strategy import leave
 from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
-from rv_edit.tasks.checks import EditOptions, check_options
+from rv_edit.tasks.checks import EditOptions, check_options, made_anew
 from rv_edit.tasks.clock import Clock
 from rv_edit.tasks.mining import further_devices, mining_helpers
 from rv_edit.tasks.preparing import Plan, Scoring, prepare, sample_pictures
@@ -103,11 +105,20 @@ def _editor(cfg: DictConfig, data: DataBundle, vlm: VLM, asking: Asking, options
     settings.pop("name", None)
     editor: Editor = instantiate(settings, context, _convert_="all")
     if options.codebook is not None:
-        editor.load(options.codebook)
+        _load(editor, options.codebook)
         log.info("codebook: %d edits, %d keys", len(editor.edit_ids), editor.num_keys)
     if options.protocol == "single" and editor.capabilities.edits and not editor.capabilities.undo:
         raise ConfigError(f"protocol=single undoes every edit, but editor={cfg.editor.name} cannot undo")
     return editor
+
+
+def _load(editor: Editor, codebook: Path) -> None:
+    try:
+        editor.load(codebook)
+    except ConfigError as error:
+        # what is damaged says so, and what to restore; another key space or other rules are no damage
+        damaged = any(word in str(error) for word in ("restore", "damaged"))
+        raise ConfigError(f"{error}{made_anew(codebook) if damaged else ''}") from error
 
 
 def _edit_and_ask(
@@ -124,7 +135,7 @@ def _edit_and_ask(
         trainer.test(unedited, datamodule=feed, verbose=False)
     _check_unedited(unedited.asked, plan)
     single = options.protocol == "single" and bool(stream)
-    module = SingleEditModule(editor, _deal(plan, stream), step) if single else EditorModule(editor)
+    module = _module(editor, plan, stream, options, step)
     if stream:
         checkpoint = None if options.resume is None else str(options.resume)
         with clock("editing", watched=True):
@@ -133,6 +144,18 @@ def _edit_and_ask(
         with clock("asking after"):
             trainer.test(module, datamodule=feed, verbose=False)
     return unedited.asked, module
+
+
+def _module(editor: Editor, plan: Plan, stream: Sequence[Edit], options: EditOptions, step: int) -> EditorModule:
+    """What edits and asks, by protocol."""
+    if not stream:
+        return EditorModule(editor)
+    if options.protocol == "single":
+        return SingleEditModule(editor, _deal(plan, stream), step)
+    if options.probing is None:
+        return EditorModule(editor)
+    questions = [question for suite in plan.questions.values() for question in suite]
+    return SequentialModule(editor, plan.edits, len(plan.previous), questions, options.probing, step)
 
 
 def _deal(plan: Plan, stream: Sequence[Edit]) -> dict[str, list[Question]]:
@@ -184,6 +207,7 @@ def _report(
     if not trainer.is_global_zero:
         return None
     from rv_edit.report import RunResult, Skipped, print_paths, print_table, write_run
+    from rv_edit.report.curves import curve_rows, write_curves
     from rv_edit.report.wandb_log import log_run
 
     receipts = {receipt.edit_id: receipt for receipt in [*saved_receipts(options.codebook), *module.receipts]}
@@ -201,14 +225,17 @@ def _report(
         skipped=[Skipped(name, why) for name, why in (*plan.skipped, *module.refused)],
         error_counts={**plan.counts, **_not_made(module)},
         peak_memory_mb=clock.peak_mb,
+        curve=[asdict(point) for point in getattr(module, "curve", ())],
     )
     kept = [receipts[name] for name in editor.edit_ids if name in receipts]
     place = options.output / "codebook" if options.protocol == "accumulate" else None
     with saved_together(editor, kept, place) as folder:
         paths = write_run(options.output, result)
+    rows = curve_rows(str(cfg.editor.name), result.curve)
+    curves = write_curves(options.output, rows, f"{cfg.model.name}, {cfg.dataset.name}") if rows else []
     log_run(trainer.logger, result, folder)
     print_table(result)
-    print_paths([*paths.values(), *([] if folder is None else [folder])])
+    print_paths([*paths.values(), *curves, *([] if folder is None else [folder])])
     return result
 
 

@@ -148,7 +148,9 @@ def prepare(data: DataBundle, vlm: VLM, editor: Editor, options: EditOptions, sc
     edits = previous + stream
     right = [records[name] for name in correct]
     loc = draw_locality(edits, right, options.loc, similar_share=options.similar_share, seed=options.seed).questions
-    questions, report = _suites(data, vlm, edits, records, loc, scoring)
+    # in sequential editing nothing is asked about an edit that no round draws
+    asked = edits if options.probing is None else options.probing.ever_drawn(edits, len(previous))
+    questions, report = _suites(data, vlm, asked, records, loc, scoring)
     for (suite, why), number in report.dropped.items():
         counts[f"{suite}: {why}"] = number
     for suite, number in report.empty.items():

@@ -10,7 +10,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import DictConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from rv_edit.embedding import MEASURED, KeySpace, calibrate, shelf
@@ -92,7 +93,20 @@ def run(cfg: DictConfig) -> KeySpace:
         log.info("or, until this model is measured again with this cache: model.key_space=%s", MEASURED)
     if options.figures is not None:
         draw_networks(output, study, space, rows)
+    _log(cfg, space, float(best.score), rows[len(POOLINGS) * layer + which[0]])
     return space
+
+
+def _log(cfg: DictConfig, space: KeySpace, score: float, row: Row) -> None:
+    """The choice under the names that boards and sweeps use; ``row``: the measures of the chosen layer."""
+    logger: Any = instantiate(cfg.logger, _convert_="all")
+    if logger is None:
+        return
+    logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
+    chosen = {"layer": float(space.layer), "lam": space.lam, "harmonic_mean": score}
+    measured = {name: value for name, value in row.items() if isinstance(value, float)}
+    logger.log_metrics({f"topology/{name}": value for name, value in (chosen | measured).items()}, step=0)
+    logger.save()
 
 
 def choose_layer(refs: Sequence[LayerRef], mean: Tensor, pooling: str) -> int:

@@ -192,11 +192,14 @@ def test_files_of_others_are_refused_in_one_line(make: Callable[..., FineTune], 
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut/weights.safetensors").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty").mkdir()
+    (tmp_path / "changed").mkdir()
+    (tmp_path / "changed/weights.safetensors").write_bytes(whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:])
     others = [
         (make(target="{answer}. {reasoning}"), "one", "target"),
         (make(training=replace(QUICK, lr=1e-4)), "one", "training"),
         (LoRA(vlm, QUICK), "one", "editor"),
         (make(), "cut", "cannot be read"),
+        (make(), "changed", "was changed after it was saved"),
         (make(), "empty", "no weights.safetensors"),
     ]
     for other, place, said in others:

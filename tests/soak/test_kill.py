@@ -18,7 +18,8 @@ pytestmark = pytest.mark.soak
 Command = Callable[..., Any]
 EDITS = 14
 FILES = ("codebook.safetensors", "codebook.jsonl")
-SMALL = (f"dataset.edits={EDITS}", "callbacks.checkpoint.every_n_edits=1")
+SMALL = (f"dataset.edits={EDITS}", "callbacks.checkpoint.every_n_edits=1", "sequential.every=5", "sequential.edits=4")
+"""With rounds of questions between edits, one of which a kill may hit."""
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,19 @@ def same_run(one: Path, two: Path) -> None:
     left, right = (json.loads((folder / "results.json").read_text()) for folder in (one, two))
     for key in ("edits", "before", "after", "accept_rate", "codebook", "kb_per_edit", "skipped"):
         assert left[key] == right[key], key
+    one_curve, other_curve = ([{**point, "seconds_per_edit": 0} for point in found["curve"]] for found in (left, right))
+    assert one_curve == other_curve and len(one_curve) == 3
 
 
-@pytest.mark.parametrize("seed", range(2))
+RUNS, KILLS = 5, 4
+"""Twenty kills in all."""
+
+
+@pytest.mark.parametrize("seed", range(RUNS))
 def test_killed_and_resumed_is_uninterrupted(uninterrupted: Path, command: Command, tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     place = (*SMALL, f"hydra.run.dir={tmp_path}")
-    for turn, edit in enumerate(sorted(draw.sample(range(1, EDITS), 3))):
+    for turn, edit in enumerate(sorted(draw.sample(range(1, EDITS), KILLS))):
         kill = "+callbacks.kill={_target_: tests.soak.killing.KillDuring, edit: %d, delay: %f}"
         resume = [] if not turn else ["resume=last"]
         died = command(*place, *resume, kill % (edit, draw.uniform(0.0, 0.1)))
