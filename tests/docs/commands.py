@@ -75,7 +75,8 @@ def check_serve(arguments: Sequence[str]) -> None:
     """The service takes its options."""
     from rv_edit.app.command import parse
 
-    parse(arguments)
+    if list(arguments) != ["--help"]:
+        parse(arguments)
 
 
 def check_options(source: str, arguments: Sequence[str]) -> None:

@@ -8,7 +8,9 @@ from functools import cache
 
 from tests.source_tree import ROOT
 
-BLOCK = re.compile(r"(?:^`(?P<file>[\w./]+)`:\n\n)?^```(?P<language>\S*)[^\n]*\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"(?:^`(?P<file>[\w./]+)`:\n\n)?^```(?P<language>\S*)[^\n]*\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
+)
 COMMANDS = ("", "sh", "bash", "console")
 """Languages of blocks that hold commands; a block without one is taken for such."""
 
@@ -47,3 +49,12 @@ def blocks() -> tuple[Block, ...]:
             line = text.count("\n", 0, match.start("code"))
             found.append(Block(page, line, match["language"], match["code"], match["file"]))
     return tuple(found)
+
+
+INLINE = re.compile(r"(?<!`)`((?:python|rv-edit|make|pip|hf|bash|mkdocs) [^`]+)`(?!`)")
+
+
+def inline(page: str) -> list[str]:
+    """Commands within the sentences and tables of a page, on one line each."""
+    text = BLOCK.sub("", read(page))
+    return [" ".join(found.split()) for found in INLINE.findall(text)]

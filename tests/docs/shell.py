@@ -14,10 +14,14 @@ source() { command_not_found_handle source "$@"; }
 """
 VALUE = "placeholder"
 """What stands in for ``<a folder>`` and the like."""
+ANY = {"editor=<name>": "editor=reasonedit"}
+"""Placeholders whose value must be one of those there are."""
 
 
 def filled_in(code: str) -> str:
     """``code`` with ``<…>`` and ``…`` given a value: bash would take the former for redirections."""
+    for written, value in ANY.items():
+        code = code.replace(written, value)
     return re.sub(r"<[a-z][^<>\n]*>", VALUE, code).replace(" …", "").replace("…", VALUE)
 
 

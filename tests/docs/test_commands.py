@@ -10,7 +10,7 @@ import pytest
 from hydra.errors import HydraException
 
 from tests.docs.commands import ELSEWHERE, Unlisted, check, overrides
-from tests.docs.pages import COMMANDS, Block, blocks, read
+from tests.docs.pages import COMMANDS, Block, blocks, inline, pages, read
 from tests.docs.shell import called
 
 LISTINGS = {("README.md", "run.py          the command line"): "the folders of the project"}
@@ -39,6 +39,14 @@ PYTHON = {
 """Pages with Python blocks, and the test that runs all of them in order."""
 
 
+def check_all(code: str, folder: Path) -> None:
+    """Check every command of a block."""
+    calls = called(code, folder)
+    assert calls, f"no command in it; call it text, or list it in LISTINGS: {code}"
+    for argv in calls:
+        check(argv)
+
+
 def commands() -> list[Block]:
     """Blocks of commands."""
     return [block for block in blocks() if block.language in COMMANDS and not listing(block)]
@@ -50,10 +58,12 @@ def listing(block: Block) -> bool:
 
 @pytest.mark.parametrize("block", commands(), ids=str)
 def test_commands_are_taken(block: Block, tmp_path: Path) -> None:
-    calls = called(block.code, tmp_path)
-    assert calls, f"no command in it; call it text, or list it in LISTINGS: {block.code}"
-    for argv in calls:
-        check(argv)
+    check_all(block.code, tmp_path)
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if inline(page)])
+def test_commands_in_sentences_are_taken(page: str, tmp_path: Path) -> None:
+    check_all("\n".join(inline(page)), tmp_path)
 
 
 def test_every_block_has_a_home() -> None:
@@ -120,12 +130,12 @@ def test_records_of_the_pages_are_good_edits(tmp_path: Path) -> None:
 )
 def test_mistakes_are_found(code: str, said: str, error: type[Exception], tmp_path: Path) -> None:
     with pytest.raises(error, match=re.escape(said)):
-        for argv in called(code, tmp_path):
-            check(argv)
+        check_all(code, tmp_path)
 
 
 def test_bash_is_read_as_bash_reads_it(tmp_path: Path) -> None:
-    code = "R=a\nfor s in x y; do\n  curl -O 'u/$s'${s} && unzip $R/{p,q} & done; wait\npython run.py <the folder> \\\n  … b=…"
+    code = "R=a\nfor s in x y; do\n  curl -O 'u/$s'${s} && unzip $R/{p,q} & done; wait\n"
+    code += "python run.py <the folder> \\\n  … b=…"
     calls = called(code, tmp_path)
     assert sorted(calls[:-1]) == [
         ["curl", "-O", "u/$sx"], ["curl", "-O", "u/$sy"], ["unzip", "a/p", "a/q"], ["unzip", "a/p", "a/q"],

@@ -1,6 +1,6 @@
-"""The Python blocks of the pages run, all of a page in order: README.md, quickstart.md, own_model_and_data.md and others.
+"""The Python blocks of the pages run, all of a page in order.
 
-``tests/test_docs.py`` has python_api.md and service.md.
+README.md, quickstart.md, own_model_and_data.md and others; ``tests/test_docs.py`` has python_api.md and service.md.
 """
 
 from __future__ import annotations

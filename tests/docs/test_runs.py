@@ -1,4 +1,4 @@
-"""Every ``python run.py …`` of the pages really runs, on a tiny model and data set, unless ``WHY_NOT`` says why it cannot."""
+"""Every ``python run.py …`` of the pages runs, on a tiny model and data set, unless ``WHY_NOT`` says why it cannot."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.docs.shell import called
 from tests.docs.test_commands import commands
 from tests.editors.collected import SMALL
 from tests.run.conftest import overrides
-from tests.run.tiny_data import COLOURS, record
 from tests.run.test_topology import SMALL as SMALL_TOPOLOGY
+from tests.run.tiny_data import COLOURS, record
 
 __all__ = ["overrides"]
 
@@ -136,9 +136,7 @@ def config(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("job", [job for job in jobs() if reason(job) is None])
-def test_it_runs(
-    job: str, overrides: list[str], own: Path, made_before: Callable[[str], str], tmp_path: Path
-) -> None:
+def test_it_runs(job: str, overrides: list[str], own: Path, made_before: Callable[[str], str], tmp_path: Path) -> None:
     if "model.key_space=measured" in job:
         run(config(job.replace("model.key_space=measured", "task=topology"), overrides, tmp_path / "first", own))
     found: Any = run(config(job, overrides, tmp_path, own, made_before))
