@@ -35,8 +35,6 @@ WHY_NOT = {
 """What a command says -> why it is only composed (``test_commands.py``)."""
 OTHER = {"trainer", "logger", "output", "cache"}
 """Where a command runs and what it tells: the tests' own."""
-DATA = ("dataset", "dataset.root", "dataset.suites", "dataset.subset", "dataset.images", "dataset.edits")
-"""Which data: those of the tests, of the reader's own schema where a command says so."""
 
 
 def jobs() -> list[str]:
@@ -99,9 +97,10 @@ def config(
     says_own = given.get("dataset") == "own"
     ours = dict(item.split("=", 1) for item in tiny)
     kept = {name: value for name, value in given.items() if name.partition(".")[0] not in OTHER | {"hydra"}}
-    if given.get("dataset.edits") != "0":
-        kept = {name: value for name, value in kept.items() if name != "dataset.edits"}
-    kept = {name: value for name, value in kept.items() if name not in DATA or value == "0"}
+    # The data are those of the tests, in the reader's own schema where a command says so; no edits stay no edits.
+    kept = {name: value for name, value in kept.items() if name.partition(".")[0] != "dataset"}
+    if given.get("dataset.edits") == "0":
+        kept["dataset.edits"] = "0"
     if says_own:
         kept |= {"dataset": "own", "dataset.root": str(own)}
         del ours["dataset.source._target_"]
