@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,7 @@ def jobs() -> list[str]:
 
 
 def called_of(code: str) -> list[list[str]]:
-    import tempfile
-
+    """Its commands, for which a folder is made and thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         return called(code, Path(folder))
 
