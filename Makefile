@@ -50,5 +50,5 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,serve]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,serve]"
 	@touch $@

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("rv_edit", "data_modules")
 HIDDEN = {".git", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", "__pycache__"}
-MADE = {"outputs", "multirun", "wandb", "lightning_logs", "dist", "build"}
+MADE = {"outputs", "multirun", "wandb", "lightning_logs", "dist", "build", "site"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The snippets of the pages run, in the order in which a reader meets them."""
+"""The snippets of python_api.md and service.md run, in the order in which a reader meets them; see ``tests/docs``."""
 
 from __future__ import annotations
 
@@ -76,16 +76,3 @@ def test_service(shipped: EditedVLM, listen: Callable[..., str], tmp_path: Path)
     )
     assert names["told"]["accepted"] and set(wrong.reasoning) & set(names["told"]["facts"])
     assert service.vlm.edits == ()
-
-
-@pytest.mark.parametrize(("page", "least"), [("service.md", 3), ("page.md", 1)])
-def test_commands_of_a_page_are_known(page: str, least: int) -> None:
-    """Every ``rv-edit serve …`` line of a page is one that the command takes."""
-    from rv_edit.app.command import parse
-
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    lines = [line.partition("#")[0] for line in re.findall(r"^rv-edit serve.*$", text, re.MULTILINE)]
-    assert len(lines) >= least
-    for line in lines:
-        options = [re.sub(r"<[^>]*>", "x", word) for word in re.sub(r"<[^>]*>", "x", line).split()[2:]]
-        parse(options)
