@@ -12,7 +12,7 @@ from torch import Tensor
 DIRECT_KEYS = 256
 """Up to so many keys all distances are computed; beyond, only those of preselected candidates."""
 DIRECT_NUMBERS = 1 << 21
-"""Up to so many pairs of numbers a preselection costs more than it saves, for one query or one nearest key."""
+"""Up to so many pairs of numbers a preselection costs more than it saves, where only the nearest key is asked for."""
 SLACK = 32
 """Candidates beyond the k asked for; more than that many near-ties fall back to all distances."""
 BLOCK = 1 << 24
@@ -32,28 +32,22 @@ def blocks(rows: int, width: int) -> list[slice]:
 
 
 class Widened:
-    """Keys in fp32, or in fp64 with their squared lengths, kept until other keys are asked for.
+    """fp64 keys and their squared lengths, kept until other keys are asked for; key tensors never change in place.
 
-    Key tensors never change in place.
+    ``longest`` is the greatest of the squared lengths.
     """
 
     def __init__(self) -> None:
         self._of: Tensor | None = None
         self._kept = torch.empty(0), torch.empty(0)
-        self._single_of: Tensor | None = None
-        self._single = torch.empty(0)
-
-    def single(self, keys: Tensor) -> Tensor:
-        """(n, d) fp32 of keys (n, d); themselves where they are."""
-        if self._single_of is not keys:
-            self._single_of, self._single = keys, keys.detach().float()
-        return self._single
+        self.longest = 0.0
 
     def __call__(self, keys: Tensor) -> tuple[Tensor, Tensor]:
         """(n, d) and (n,) fp64 of keys (n, d)."""
         if self._of is not keys:
             wide = keys.detach().double()
-            self._of, self._kept = keys, (wide, (wide**2).sum(1))
+            lengths = (wide**2).sum(1)
+            self._of, self._kept, self.longest = keys, (wide, lengths), float(lengths.max()) if len(lengths) else 0.0
         return self._kept
 
 
@@ -73,17 +67,32 @@ def nearest(
         distances (B, k) fp32 and indices (B, k) int64.
     """
     k = min(k, len(keys))
-    few = 1 in (k, len(queries)) and len(queries) * keys.numel() <= DIRECT_NUMBERS
-    if few and widened is not None:
-        keys = widened.single(keys)
+    few = k == 1 and len(queries) * keys.numel() <= DIRECT_NUMBERS
     if few or len(keys) <= max(DIRECT_KEYS, k + SLACK):
         return _ranked(_all_distances(queries, keys, scales), None, k)
+    if len(queries) == 1 and scales is None and widened is not None:
+        return _nearest_to_one(queries.float(), keys, k, widened)
     found: list[tuple[Tensor, Tensor]] = []
     for rows in blocks(len(queries), max(len(keys), (k + SLACK) * keys.shape[1])):
         found.append(_nearest_among_candidates(queries[rows].float(), keys, k, scales, widened or Widened()))
     if not found:
         return queries.new_zeros(0, k, dtype=torch.float32), torch.zeros(0, k, dtype=torch.int64, device=keys.device)
     return torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
+
+
+def _nearest_to_one(query: Tensor, keys: Tensor, k: int, widened: Widened) -> tuple[Tensor, Tensor]:
+    """As :func:`_nearest_among_candidates` for (1, d), in few operations: for one query their number is the cost."""
+    wide_keys, key_lengths = widened(keys)
+    wide = query[0].double()
+    length = float(wide @ wide)
+    # squared distances less the query's own squared length, which changes no order
+    floor, candidates = torch.addmv(key_lengths, wide_keys, wide, alpha=-2).topk(k + SLACK, largest=False)
+    candidates = candidates.sort().values
+    best, index = _ranked(distances(query, keys[candidates]), candidates[None], k)
+    least = max(0.0, float(floor[-1]) + length - 1e-12 * (length + widened.longest)) ** 0.5
+    if least * (1 - 2.0**-20 * max(1.0, keys.shape[1] / 16)) > float(best[0, -1]):
+        return best, index
+    return _ranked(_all_distances(query, keys, None), None, k)
 
 
 def _nearest_among_candidates(
@@ -122,10 +131,6 @@ def _ranked(exact: Tensor, index: Tensor | None, k: int) -> tuple[Tensor, Tensor
     if k == 1 and index is None and exact.shape[1]:
         order = exact.argmin(dim=1, keepdim=True)  # the first among equals, as documented
         return exact.gather(1, order), order
-    if len(exact) == 1 and index is None and exact.shape[1] > DIRECT_KEYS:
-        # a sort of all would cost more than the distances: what is at most the k-th is enough, ties included
-        index = (exact <= exact.topk(k, largest=False).values[:, -1:]).nonzero()[:, 1][None]
-        exact = exact.gather(1, index)
     values, order = exact.sort(dim=1, stable=True)
     order = order[:, :k]
     return values[:, :k].clone(), (order if index is None else index.gather(1, order)).clone()

@@ -107,17 +107,30 @@ def test_kept_keys_are_never_those_of_an_earlier_state():
 
 
 @pytest.mark.parametrize("scaled", [False, True])
-def test_one_query_with_all_keys_is_the_same_as_among_many(scaled):
-    """Alone it is compared with all keys, among others it is preselected; keys that are there thrice come in order."""
+def test_one_query_alone_is_the_same_as_among_many(scaled):
+    """Keys that are there thrice come in the order of their index; keys are kept from one query to the next."""
     generator = torch.Generator().manual_seed(6)
     keys, queries = torch.randn(1500, 48, generator=generator).half(), torch.randn(30, 48, generator=generator)
     keys[500:1000] = keys[1000:] = keys[:500]
     scales = torch.rand(500, generator=generator).repeat(3) + 0.5 if scaled else None
     together = nearest(queries, keys, 5, scales)
+    expected = by_numpy(queries, keys.float(), 5, scales)[1]
     widened = search.Widened()
     for row in range(30):
         alone = nearest(queries[row : row + 1], keys, 5, scales, widened)
         assert all(torch.equal(one[0], many[row]) for one, many in zip(alone, together, strict=True))
-        first = int(alone[1][0, 0])
-        assert alone[1][0, :3].tolist() == [first, first + 500, first + 1000] or scaled
-    assert widened.single(keys) is widened.single(keys) and widened.single(keys).dtype == torch.float32
+        assert np.array_equal(alone[1][0].numpy(), expected[row])
+
+
+def test_one_query_falls_back_to_all_keys_where_the_preselection_cannot_decide(monkeypatch):
+    """More equal keys than candidates: which come first is decided by their index, among all of them."""
+    looked = []
+    whole = search._all_distances
+    monkeypatch.setattr(search, "_all_distances", lambda *args: looked.append(args) or whole(*args))
+    keys = torch.zeros(400, 8).half()
+    keys[:100] = 1
+    _, index = nearest(torch.zeros(1, 8), keys, 5, widened=search.Widened())
+    assert index.tolist() == [[100, 101, 102, 103, 104]] and len(looked) == 1
+    far = torch.arange(400.0)[:, None].expand(400, 8).half()
+    assert nearest(torch.zeros(1, 8), far, 5, widened=search.Widened())[1].tolist() == [[0, 1, 2, 3, 4]]
+    assert len(looked) == 1
