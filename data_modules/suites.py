@@ -27,7 +27,11 @@ WasRight = Callable[[Sequence[Question]], Sequence[bool]]
 
 
 class SuiteProvider(Protocol):
-    """Makes the questions of the generality suites. All are pure functions of their arguments."""
+    """Makes the questions of the generality suites. All are pure functions of their arguments.
+
+    A provider that cannot make all that it means to make counts what is missing, by suite, in a ``Counter`` named
+    ``lost``; the report of a build then says so.
+    """
 
     def t_gen(self, edit: Edit, record: QARecord) -> list[Question]:
         """The edited question in other words, on the edit's picture."""
@@ -105,6 +109,7 @@ def build_suites(
             raise RecordError(f"edit {edit.id}: its record is missing, so that no suite can be made for it")
     if provider is not None:
         chains = chains_of(edits) if chains_of is not None else [()] * len(edits)
+        lost = Counter(getattr(provider, "lost", ()))
         for edit, chain in zip(edits, chains, strict=True):
             record = records[edit.id]
             made = {
@@ -116,6 +121,8 @@ def build_suites(
             }
             for suite, questions in made.items():
                 suites[suite] += _checked(suite, edit, questions, report)
+        for suite, number in (Counter(getattr(provider, "lost", ())) - lost).items():
+            report.dropped[suite, "could not be made"] += number
     if was_right is not None and suites["contrast"]:
         right = was_right(suites["contrast"])
         report.dropped["contrast", "the unedited model was wrong already"] += len(right) - sum(right)

@@ -33,28 +33,31 @@ def scene_with(
     rng: Random,
     hidden: bool = False,
     neighbour: tuple[str, str] | None = None,
+    least: int = 1,
 ) -> Scene | None:
     """A random scene in which ``description`` fits exactly one thing, of this kind.
 
     Args:
-        description: must hold of the thing (a slot ``kind`` must agree).
+        description: must hold of the thing (a slot ``kind`` must agree); one without slots singles nothing out, and
+            need not.
         kind: of the thing.
         rng: source of randomness.
         hidden: whether the thing stands behind a bush.
         neighbour: ``(side, other kind)`` that must hold as well.
+        least: things at least, so that an answer cannot be read off a picture of a single thing.
 
     Returns:
         ``None`` where no such scene was found (contradictory wishes).
     """
     for _ in range(_ATTEMPTS):
-        scene = _attempt(description, kind, rng, hidden, neighbour)
+        scene = _attempt(description, kind, rng, hidden, neighbour, least)
         if scene is not None:
             return scene
     return None
 
 
 def _attempt(
-    description: Description, kind: str, rng: Random, hidden: bool, neighbour: tuple[str, str] | None
+    description: Description, kind: str, rng: Random, hidden: bool, neighbour: tuple[str, str] | None, least: int
 ) -> Scene | None:
     sides = [(side, other) for side in SIDE_WORDS if (other := description.get(side))]
     if neighbour and neighbour not in sides:
@@ -79,7 +82,7 @@ def _attempt(
     subject = Thing(kind, **looks, row=cell[0], col=cell[1], hidden=hidden)
     free = [(row, col) for row in range(GRID) for col in range(GRID) if (row, col) not in cells]
     kinds = [one for one in KINDS if one != kind and all(one != thing.kind for thing in things)]
-    count = rng.choices((1, 2, 3, 4), (1, 3, 4, 2))[0]
+    count = max(rng.choices((1, 2, 3, 4), (1, 3, 4, 2))[0], least)
     while len(things) + 1 < count:
         place = free.pop(rng.randrange(len(free)))
         things.append(_thing(kinds.pop(rng.randrange(len(kinds))), place, rng))
@@ -93,7 +96,7 @@ def _attempt(
         description.get("light") or rng.choice(LIGHTS),
         rng.randrange(2**31),
     )
-    if description.referent(scene) is not subject:
+    if description.slots and description.referent(scene) is not subject:
         return None
     return scene
 

@@ -117,7 +117,8 @@ def _holds(slot: str, value: str, thing: Thing, scene: Scene) -> bool:
         return thing.row == int(value)
     if slot in ("place", "light"):
         return getattr(scene, slot) == value
-    return any(other.kind == value and not other.hidden and side(thing, other) == slot for other in scene.things)
+    others = [other for other in scene.things if other is not thing]  # nothing is to the right of itself
+    return any(other.kind == value and not other.hidden and side(thing, other) == slot for other in others)
 
 
 def looks_of(thing: Thing, names: tuple[str, ...]) -> frozenset[Slot]:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.requests import ImageRequest, Subject, TextReply, TextRequest, UnusableError
-from rv_edit.pocket.compose import scene_with, true_answer, varied
+from rv_edit.pocket.compose import varied
 from rv_edit.pocket.describe import LIGHT_WORDS, PLACE_WORDS
-from rv_edit.pocket.judge import Sighting, with_article
-from rv_edit.pocket.provider import PocketSuites, asked_of
+from rv_edit.pocket.judge import with_article
+from rv_edit.pocket.provider import PocketSuites, asked_of, error_scene
 from rv_edit.pocket.render import render
 from rv_edit.pocket.scene import Scene
 
@@ -124,13 +124,12 @@ def _error_scenes(subject: Subject, count: int) -> dict[str, Scene]:
     """
     asked, edit = asked_of(subject.record), subject.edit
     rng = Random(f"{edit.id}/built/coe_gen/{subject.facts}")
-    unseen = asked.thing.hidden and any(isinstance(asked.reasoning[i], Sighting) for i in subject.facts)
     scenes: dict[str, Scene] = {}
     for _ in range(_TRIES):
         if len(scenes) == count:
             break
-        scene = scene_with(asked.query.description, asked.thing.kind, rng, hidden=unseen)
-        if scene is not None and true_answer(asked.query, scene) == edit.answer:
+        scene = error_scene(asked, subject.facts, rng)
+        if scene is not None:
             beside = [with_article(one.kind) for one in scene.things if one.kind != asked.thing.kind]
             place, light = PLACE_WORDS[scene.place][0], LIGHT_WORDS[scene.light][0]
             scenes.setdefault(f"It is {place} {light}, beside {' and '.join(beside) or 'nothing else'}.", scene)
