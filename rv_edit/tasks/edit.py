@@ -252,4 +252,9 @@ def _not_made(module: EditorModule) -> dict[str, int]:
 def _codebook_summary(editor: Editor) -> dict[str, Any]:
     if editor.memory is None:
         return {}
-    return {"keys": editor.num_keys, "nbytes": editor.nbytes, "checksum": editor.checksum()}
+    return {
+        "edits": len(editor.edit_ids),  # those of a codebook that is continued included, on whatever data they were made
+        "keys": editor.num_keys,
+        "nbytes": editor.nbytes,
+        "checksum": editor.checksum(),
+    }
