@@ -253,7 +253,7 @@ def _codebook_summary(editor: Editor) -> dict[str, Any]:
     if editor.memory is None:
         return {}
     return {
-        "edits": len(editor.edit_ids),  # those of a codebook that is continued included, on whatever data they were made
+        "edits": len(editor.edit_ids),  # with those of a codebook that is continued, on whatever data
         "keys": editor.num_keys,
         "nbytes": editor.nbytes,
         "checksum": editor.checksum(),

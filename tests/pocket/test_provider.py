@@ -1,4 +1,4 @@
-"""The suites of the embedded world ask what they claim to ask: held-out words, every subset, scenes with distractors."""
+"""Suites of the embedded world ask what they claim to ask: held-out words, every subset, scenes with distractors."""
 
 from __future__ import annotations
 

@@ -90,6 +90,13 @@ def test_a_saved_codebook_is_gone_on_with_and_evaluated(finished: Path, composed
     assert results(tmp_path / "again")["kb_per_edit"] == results(finished)["kb_per_edit"]
 
 
+def test_a_codebook_is_gone_on_with_on_other_data(finished: Path, composed: Composed, tmp_path: Path) -> None:
+    run(composed("dataset.edits=2", "+dataset.source.first=50", f"codebook={finished / 'codebook'}"))
+    found, keys = results(tmp_path / "out"), len(Codebook.load(tmp_path / "out/codebook"))
+    assert found["edits"] == 8 and found["keys_per_edit"] == pytest.approx(keys / 8)
+    assert found["after"]["acc"]["n"] == 2
+
+
 def test_single_edits_each_by_itself(composed: Composed, tmp_path: Path) -> None:
     run(composed("protocol=single"))
     found = results(tmp_path / "out")

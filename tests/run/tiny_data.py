@@ -83,9 +83,10 @@ def load(
     suites: bool = True,
     split: str = "",
     questions: int = 0,
+    first: int = 0,
 ) -> DataBundle:
     report = ReadReport(name, kept=size)
-    return DataBundle([record(index) for index in range(size)], Provider() if suites else None, report, name)
+    return DataBundle([record(index) for index in range(first, first + size)], Provider() if suites else None, report, name)
 
 
 def load_with_a_bad_picture(
