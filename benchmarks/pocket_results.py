@@ -1,14 +1,17 @@
 """``python benchmarks/pocket_results.py``: the main job on every pocket cell, and the page that compares them.
 
-A cell is one run of ``run.py`` in a folder of its own; a cell that has its ``results.json`` is not run again, so the
-command can be given again after an interruption. The page goes to ``docs/results/pocket.md``.
+A cell is one run of ``run.py`` in a folder of its own; a cell that has its ``results.json`` is not run again unless the
+model's weights or the embedded world have changed, so the command can be given again after an interruption. The page
+goes to ``docs/results/pocket.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -56,15 +59,32 @@ class Cell:
         return out / self.model / self.dataset / name
 
 
+def stamp(model: str) -> str:
+    """Hash of a pocket model's weights and of the world's own code, on which the figures of a cell depend."""
+    world = sorted((ROOT / "rv_edit/pocket").glob("*.py"))
+    weights = ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_") / "model.safetensors"
+    digest = hashlib.sha256()
+    for path in [*world, weights]:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def is_there(cell: Cell, out: Path, edits: int) -> bool:
+    """Whether a cell has run, with these weights, this world and so many edits."""
+    mark = cell.folder(out) / "stamp.txt"
+    return mark.is_file() and mark.read_text() == f"{stamp(cell.model)} {edits}"
+
+
 def run_cell(cell: Cell, out: Path, edits: int) -> None:
     """Run a cell unless it is there."""
-    folder = cell.folder(out)
-    if (folder / "results.json").is_file():
+    if is_there(cell, out, edits):
         return
+    folder, before = cell.folder(out), f"{stamp(cell.model)} {edits}"
     command = [sys.executable, "run.py", f"model={cell.model}", f"dataset={cell.dataset}", "experiment=locality"]
     command += [f"dataset.edits={edits}", "logger=none", "callbacks=none", f"hydra.run.dir={folder}"]
     print(" ".join(command + VARIANTS[cell.variant]), flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     with (folder / "terminal.txt").open("w") as log:
         done = subprocess.run(
             [*command, *VARIANTS[cell.variant]],
@@ -75,6 +95,8 @@ def run_cell(cell: Cell, out: Path, edits: int) -> None:
         )
     if done.returncode:
         print(f"{cell}: failed, see {folder / 'terminal.txt'}", flush=True)
+    else:
+        (folder / "stamp.txt").write_text(before)
 
 
 def figure(value: Mapping[str, Any], suite: str, judged: bool) -> str:
@@ -134,10 +156,11 @@ def main() -> None:
     cells = [Cell(m, d, v) for v in args.variants for m in args.models for d in args.datasets]
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda cell: run_cell(cell, out, args.edits), cells))
+    page = "" if args.page.name == "pocket.md" else f" --page docs/results/{args.page.name}"
     lines = [
         "# ReasonEdit on the embedded world",
         "",
-        f"Written by `python benchmarks/pocket_results.py --edits {args.edits}`; every cell is one run of `run.py`.",
+        f"Written by `python benchmarks/pocket_results.py --edits {args.edits}{page}`; a cell is one run of `run.py`.",
         "Means over questions with 95 % bootstrap intervals over edits. Bold: below what the project asks for. Rows",
         "in italics are the paper's Table 1, on a model of 7 billion parameters and photographs: a yardstick for the",
         "shape of the result, not for its height.",
@@ -145,12 +168,14 @@ def main() -> None:
     ]
     for model in NAMES:
         for dataset in DATASETS:
-            places = {v: Cell(model, dataset, v).folder(out) / "results.json" for v in VARIANTS}
-            found = {v: json.loads(place.read_text()) for v, place in places.items() if place.is_file()}
+            there = [v for v in VARIANTS if is_there(Cell(model, dataset, v), out, args.edits)]
+            places = {v: Cell(model, dataset, v).folder(out) for v in there}
+            found = {v: json.loads((place / "results.json").read_text()) for v, place in places.items()}
             if found:
                 lines += section(model, dataset, found)
+                lines += [f"Stamp of weights and world: `{stamp(model)}`.", ""]
                 if "dual key" in found:
-                    run = places["dual key"].parent
+                    run = places["dual key"]
                     lines += [
                         "Right answers by what was retrieved of the question's own edit, dual key:",
                         "",
