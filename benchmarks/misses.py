@@ -66,6 +66,20 @@ def by_retrieval(rows: Iterable[Mapping[str, Any]], told: Mapping[str, Told]) ->
     return dict(counts)
 
 
+def by_subset(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Tally, Tally]]:
+    """R-Gen before and after, by the facts a question rests on (``0``, ``01``, …: the end of its id after ``/r``)."""
+    counts: dict[str, list[list[int]]] = {}
+    for row in rows:
+        if row["suite"] == "r_gen" and "/r" in row["id"]:
+            (n_before, before), (n_after, after) = counts.get(row["id"].rpartition("/r")[2], [[0, 0], [0, 0]])
+            counts[row["id"].rpartition("/r")[2]] = [
+                [n_before + 1, before + bool(row["correct_before"])],
+                [n_after + 1, after + bool(row["correct"])],
+            ]
+    order = sorted(counts, key=lambda part: (len(part), part))
+    return {part: (Tally(*counts[part][0]), Tally(*counts[part][1])) for part in order}
+
+
 class Lost(NamedTuple):
     """Unrelated questions that turned wrong."""
 
@@ -112,8 +126,14 @@ def tables(folder: Path, least: int = 5) -> list[str]:
         tallies = [counts[suite].get(case, Tally(0, 0)) for suite in shown]
         cells = [f"{right / n:.2f} <sub>of {n}</sub>" if n else "–" for n, right in tallies]
         lines.append(f"| {case} | " + " | ".join(cells) + " |")
-    lost = lost_locality(rows)
     lines.append("")
+    if found := by_subset(rows):
+        lines += ["| R-Gen, by the facts it rests on | questions | before | after |", "| --- | --- | --- | --- |"]
+        for part, (before, after) in found.items():
+            facts = " and ".join(str(int(place) + 1) for place in part)
+            lines.append(f"| {facts} | {after.n} | {before.right / before.n:.2f} | {after.right / after.n:.2f} |")
+        lines.append("")
+    lost = lost_locality(rows)
     if lost.of:
         text = (
             f"Locality: {lost.n} of {lost.of} lost; in {lost.stated} the wrong answer stands in a retrieved sentence."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.misses import Found, Lost, Tally, by_retrieval, lost_locality, read, tables, told_by_edit
+from benchmarks.misses import Found, Lost, Tally, by_retrieval, by_subset, lost_locality, read, tables, told_by_edit
 
 SENTENCES = [
     {"record": "codebook", "edits": 2},
@@ -33,6 +33,17 @@ def test_only_what_belongs_to_the_questions_own_edit_counts() -> None:
     assert by_retrieval(rows, told) == {
         "acc": {Found(True, 1, 2): Tally(2, 1), Found(False, 0, 2): Tally(1, 0), Found(True, 0, 0): Tally(1, 1)}
     }
+
+
+def test_questions_on_facts_are_counted_by_their_facts() -> None:
+    rows = [
+        {"suite": "r_gen", "id": "a/r01", "correct_before": False, "correct": True},
+        {"suite": "r_gen", "id": "b/r01", "correct_before": True, "correct": True},
+        {"suite": "r_gen", "id": "a/r2", "correct_before": False, "correct": False},
+        {"suite": "acc", "id": "a/r2", "correct_before": True, "correct": True},
+    ]
+    assert by_subset(rows) == {"2": (Tally(1, 0), Tally(1, 0)), "01": (Tally(2, 1), Tally(2, 2))}
+    assert list(by_subset(rows)) == ["2", "01"]
 
 
 def locality(correct: bool, lead: float, *facts: str, before: bool = True) -> dict[str, object]:
