@@ -17,38 +17,54 @@ from rv_edit.pocket.tokenizer import build_tokenizer
 from rv_edit.vlm import VLM, load_vlm
 
 WEIGHTS = Path(str(files("rv_edit.pocket"))) / "weights"
-LLAVA, ENCODER = "package://rv_edit.pocket/weights/llava", "package://rv_edit.pocket/weights/sentence_encoder"
+CLASSES = {
+    "llava": "LlavaForConditionalGeneration",
+    "instructblip": "InstructBlipForConditionalGeneration",
+    "qwen3vl": "Qwen3VLForConditionalGeneration",
+}
+ENCODER = "package://rv_edit.pocket/weights/sentence_encoder"
 
 
-@pytest.fixture(scope="module")
-def vlm() -> VLM:
-    return load_vlm(LLAVA)
+@pytest.fixture(scope="module", params=list(CLASSES))
+def vlm(request: pytest.FixtureRequest) -> VLM:
+    return load_vlm(f"package://rv_edit.pocket/weights/{request.param}")
+
+
+def folder_of(vlm: VLM) -> Path:
+    return WEIGHTS / vlm.name.rpartition("/")[2]
+
+
+def test_these_are_all_there_are() -> None:
+    assert {path.parent.name for path in WEIGHTS.glob("*/gates.json")} == set(CLASSES)
 
 
 def test_they_are_small() -> None:
-    for folder in ("llava", "sentence_encoder"):
+    for folder in (*CLASSES, "sentence_encoder"):
         assert sum(path.stat().st_size for path in (WEIGHTS / folder).rglob("*.safetensors")) <= 6_000_000
 
 
 def test_the_card_says_what_was_measured(vlm: VLM) -> None:
-    measured = json.loads((WEIGHTS / "llava" / "gates.json").read_text())
+    folder = folder_of(vlm)
+    measured = json.loads((folder / "gates.json").read_text())
     parameters = sum(p.numel() for p in vlm.model.parameters())
-    text = card(measured, parameters, "Pocket llava", type(vlm.model).__name__)
-    assert (WEIGHTS / "llava" / "README.md").read_text(encoding="utf-8") == text
+    text = card(measured, parameters, f"Pocket {folder.name}", type(vlm.model).__name__)
+    assert (folder / "README.md").read_text(encoding="utf-8") == text
 
 
 def test_the_model_knows_what_its_card_says(vlm: VLM) -> None:
-    measured = json.loads((WEIGHTS / "llava" / "gates.json").read_text())
+    measured = json.loads((folder_of(vlm) / "gates.json").read_text())
     assert accuracy(vlm, taught_items(80)[0]) == pytest.approx(measured["taught"], abs=0.15)
 
 
-def test_the_tokenizer_is_the_one_the_code_builds(vlm: VLM) -> None:
-    assert vlm.prompts.tokenizer.get_vocab() == build_tokenizer().get_vocab()
-    assert type(vlm.model).__name__ == "LlavaForConditionalGeneration"
+def test_the_words_of_the_tokenizer_are_those_the_code_builds(vlm: VLM) -> None:
+    words = build_tokenizer().get_vocab()
+    found = vlm.prompts.tokenizer.get_vocab()
+    assert {word: found[word] for word in words} == words
+    assert type(vlm.model).__name__ == CLASSES[folder_of(vlm).name]
 
 
 def test_the_key_space_belongs_to_these_weights(vlm: VLM) -> None:
-    space, encoder = KeySpace.load(WEIGHTS / "llava" / "key_space.json"), TextEncoder(ENCODER)
+    space, encoder = KeySpace.load(folder_of(vlm) / "key_space.json"), TextEncoder(ENCODER)
     assert space.model_fingerprint == vlm.fingerprint
     assert space.encoder_fingerprint == encoder.fingerprint
 
