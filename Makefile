@@ -45,10 +45,12 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "Installing into $(VENV), once: torch first, then the other packages; some minutes, a few GB (torch is most of it)"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[serve]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,serve]"
+	@echo "Installing what tests, style and types need, once"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[serve,dev,docs]"
 	@touch $@

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rv_edit.cli import main
+from rv_edit.__main__ import main
 
 if __name__ == "__main__":
     main()

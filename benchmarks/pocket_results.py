@@ -121,7 +121,7 @@ def section(model: str, dataset: str, found: Mapping[str, Mapping[str, Any]]) ->
     lines += [row("", HEADS), row("---", ["---"] * len(HEADS))]
     lines.append(row("unedited", [figure(first["before"][suite], suite, False) for suite in SUITES]))
     for variant, results in found.items():
-        lines.append(row(variant, [figure(results["after"][suite], suite, variant == "dual key") for suite in SUITES]))
+        lines.append(row(variant, [figure(results["after"][suite], suite, True) for suite in SUITES]))
     column = paper_column(NAMES[model], DATASETS[dataset])
     for name, editor in (("unedited", "Unedited"), ("ReasonEdit", "ReasonEdit")):
         means = [f"*{column[editor][suite].mean:.2f}*" for suite in SUITES if suite in column[editor]]

@@ -114,8 +114,9 @@ class Edit:
 class Answer:
     """What an editor answers: ``scores`` are log-likelihoods per choice, ``prediction`` their arg-max.
 
-    ``facts`` are the sentences put before the question, ``distances`` those of the nearest keys,
-    ``accepted`` whether retrieval was accepted (``None``: this editor retrieves nothing).
+    ``facts`` are the sentences put before the question, ``fact_distances`` for each that of the key it was found by;
+    ``distances`` are those of the nearest keys, which may hold several sentences, or the same one; ``accepted`` tells
+    whether retrieval was accepted (``None``: this editor retrieves nothing).
     """
 
     question_id: str
@@ -125,6 +126,7 @@ class Answer:
     distances: tuple[float, ...] = ()
     accepted: bool | None = None
     threshold: float | None = None
+    fact_distances: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

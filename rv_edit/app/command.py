@@ -45,7 +45,10 @@ def main(arguments: Sequence[str]) -> None:
 
         from rv_edit.app.server import create_app
     except ModuleNotFoundError as error:
-        raise ConfigError(f"serve needs {error.name}: pip install 'rv-edit[serve]'") from error
+        raise ConfigError(
+            f"serve needs {error.name}: pip install 'rv-edit[serve]', "
+            "or in a checkout pip install -c constraints.txt -e '.[serve]'"
+        ) from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("sentence_transformers", "transformers", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -39,12 +39,16 @@ class Asking:
 
 @dataclass(frozen=True)
 class Context:
-    """What an editor puts before one question, or whether it changed the model for it, and why."""
+    """What an editor puts before one question, or whether it changed the model for it, and why.
+
+    ``distances`` are those of the nearest keys, ``fact_distances`` that of each fact's key.
+    """
 
     facts: tuple[str, ...] = ()
     distances: tuple[float, ...] = ()
     accepted: bool | None = None
     threshold: float | None = None
+    fact_distances: tuple[float, ...] = ()
 
 
 ContextOf = Callable[["list[Question]", "Tensor"], "list[Context]"]
@@ -180,7 +184,14 @@ def _score_together(
         scores = tuple(float(result.logp[at]) for at in index)
         answers.append(
             Answer(
-                question.id, best(scores), scores, context.facts, context.distances, context.accepted, context.threshold
+                question.id,
+                best(scores),
+                scores,
+                context.facts,
+                context.distances,
+                context.accepted,
+                context.threshold,
+                context.fact_distances,
             )
         )
     return answers

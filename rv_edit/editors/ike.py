@@ -148,7 +148,13 @@ class IKE(CodebookEditor):
         """Retrieve once a question, by its words."""
         found = self.codebook.retrieve(self.embed([question.text for question in questions], exact=False))
         return [
-            Context(tuple(item.facts) if item.accepted else (), tuple(item.distances), item.accepted, item.threshold)
+            Context(
+                tuple(item.facts) if item.accepted else (),
+                tuple(item.distances),
+                item.accepted,
+                item.threshold,
+                tuple(item.fact_distances) if item.accepted else (),
+            )
             for item in found
         ]
 

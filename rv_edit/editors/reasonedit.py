@@ -281,6 +281,7 @@ class ReasonEdit(CodebookEditor):
                 tuple(found.distances),
                 bool(found.accepted),
                 float(found.threshold),
+                tuple(found.fact_distances) if found.accepted else (),
             )
             for found in self.codebook.retrieve(queries)
         ]

@@ -4,7 +4,7 @@ from rv_edit.embedding.calibrate import calibrate
 from rv_edit.embedding.dual import DualEmbedding
 from rv_edit.embedding.hidden import hidden_states, key_layer
 from rv_edit.embedding.key_space import KeySpace
-from rv_edit.embedding.shelf import MEASURED, measured, shelf
+from rv_edit.embedding.shelf import MEASURED, check_measured, measured, shelf
 from rv_edit.embedding.text import TextEncoder
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "KeySpace",
     "TextEncoder",
     "calibrate",
+    "check_measured",
     "hidden_states",
     "key_layer",
     "measured",

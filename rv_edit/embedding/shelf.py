@@ -16,6 +16,17 @@ def shelf(cache: str | Path, model: str, encoder: str) -> Path:
     return Path(cache).expanduser() / "key_spaces" / f"{model[:16]}-{encoder[:16]}.json"
 
 
+def check_measured(cache: str | Path | None) -> None:
+    """Refuse ``model.key_space=measured`` where nothing at all was measured; which model it was for needs the model.
+
+    Raises:
+        ConfigError: there is no cache, or no key space in it.
+    """
+    folder = None if cache is None else shelf(cache, "", "").parent
+    if folder is None or not any(folder.glob("*.json")):
+        raise _nothing("any model", folder)
+
+
 def measured(cache: str | Path | None, name: str, model: str, encoder: str) -> tuple[KeySpace, Path]:
     """What :func:`shelf` holds.
 
@@ -33,9 +44,13 @@ def measured(cache: str | Path | None, name: str, model: str, encoder: str) -> t
     """
     place = None if cache is None else shelf(cache, model, encoder)
     if place is None or not place.is_file():
-        where = "cache=null" if place is None else place.parent
-        raise ConfigError(
-            f"model.key_space={MEASURED}: nothing measured for {name} and this encoder in {where}; "
-            "run task=topology with the same model and cache first"
-        )
+        raise _nothing(f"{name} and this encoder", None if place is None else place.parent)
     return KeySpace.load(place), place
+
+
+def _nothing(whom: str, folder: Path | None) -> ConfigError:
+    where = "cache=null" if folder is None else folder
+    return ConfigError(
+        f"model.key_space={MEASURED}: nothing measured for {whom} in {where}; "
+        "run task=topology with the same model and cache first"
+    )

@@ -6,8 +6,7 @@ A data set is written once into a cache folder (``$RV_EDIT_CACHE``, else ``~/.ca
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,13 @@ from data_modules.fvqa import read_fvqa
 from data_modules.qa_record import ReadReport
 from data_modules.records import RecordError
 from rv_edit.pocket.cache import cache_folder
+from rv_edit.pocket.drafts import draft_of, sweep
 from rv_edit.pocket.judge import Fact
 from rv_edit.pocket.provider import PocketSuites
 from rv_edit.pocket.questions import PocketQuestion, make_question
 from rv_edit.pocket.render import render_png
+
+log = logging.getLogger(__name__)
 
 VERSION = 1
 """Raised whenever the same arguments give other questions or pictures."""
@@ -56,9 +58,11 @@ def load(
     if name not in ("aokvqa", "fvqa") or split not in AOKVQA_SPLITS:
         raise RecordError(f"pocket data set '{name}', split '{split}': there are aokvqa and fvqa, test and tune")
     folder = Path(root) if root is not None else cache_folder() / f"pocket_{name}_{split}_{questions}_v{VERSION}"
+    sweep(folder)
     marker = folder / "pocket.json"
     wanted = {"name": name, "split": split, "questions": questions, "version": VERSION}
     if not marker.exists():
+        log.info("drawing %s pictures, once: they are kept in %s", f"{questions:,}", folder)
         write(folder, name, split, questions)
     try:
         found = json.loads(marker.read_text())
@@ -66,7 +70,7 @@ def load(
         raise RecordError(f"{marker}: unreadable; delete {folder} and start again") from error
     if found != wanted:
         raise RecordError(f"{folder} holds the pocket data set {found}, not {wanted}; choose another dataset.root")
-    report = ReadReport()
+    report = ReadReport(source=f"pocket_{name} {split}")  # not the reader's name, which is that of the real data set
     if name == "aokvqa":
         records = read_aokvqa(folder, AOKVQA_SPLITS[split], report=report)
     else:
@@ -75,24 +79,19 @@ def load(
 
 
 def write(folder: Path, name: str, split: str, questions: int) -> None:
-    """Write a data set into a folder that is new or empty; a crash leaves nothing behind under its name."""
+    """Write a data set into a folder that is new or empty; a crash leaves nothing under its name."""
     try:
         if folder.exists() and any(folder.iterdir()):
             raise RecordError(f"dataset.root={folder} is neither empty nor a pocket data set; choose another folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=folder.name + ".", dir=folder.parent))
     except OSError as error:
-        raise RecordError(f"dataset.root={folder}: cannot be written ({error.strerror})") from error
+        raise RecordError(f"dataset.root={folder}: cannot be read ({error.strerror})") from error
     try:
-        made = [make_question(name, split, index) for index in range(questions)]
-        (_write_aokvqa if name == "aokvqa" else _write_fvqa)(draft, split, made)
-        marker = {"name": name, "split": split, "questions": questions, "version": VERSION}
-        (draft / "pocket.json").write_text(json.dumps(marker))
-        if folder.exists():
-            folder.rmdir()
-        draft.rename(folder)
+        with draft_of(folder) as draft:
+            made = [make_question(name, split, index) for index in range(questions)]
+            (_write_aokvqa if name == "aokvqa" else _write_fvqa)(draft, split, made)
+            marker = {"name": name, "split": split, "questions": questions, "version": VERSION}
+            (draft / "pocket.json").write_text(json.dumps(marker))
     except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
         if not (folder / "pocket.json").exists():  # not another process that was faster
             raise RecordError(f"dataset.root={folder}: cannot be written ({error.strerror})") from error
 

@@ -55,8 +55,10 @@ def write_results(result: RunResult, output: Path | None, stream: TextIO) -> Non
 def answer_record(row: Row) -> dict[str, Any]:
     """One line of ``answers.jsonl``.
 
-    ``prediction``, ``scores``, ``correct``, ``facts``, ``distances``, ``accepted`` and ``threshold`` are those after
-    the edits; ``prediction_before``, ``scores_before`` and ``correct_before`` the unedited model's.
+    ``prediction``, ``scores``, ``correct``, ``facts``, ``fact_distances``, ``distances``, ``accepted`` and
+    ``threshold`` are those after the edits; ``prediction_before``, ``scores_before`` and ``correct_before`` the
+    unedited model's. ``fact_distances`` has one distance a fact, that of the key that held it; ``distances`` one for
+    each of the K nearest keys, of which several may hold the same facts.
     """
     question, before, after = row.question, row.before, row.after
     return {
@@ -77,6 +79,7 @@ def answer_record(row: Row) -> dict[str, Any]:
         "threshold": after.threshold,
         "distances": after.distances,
         "facts": after.facts,
+        "fact_distances": after.fact_distances,
     }
 
 

@@ -38,7 +38,7 @@ class FactView:
 
 @dataclass(frozen=True)
 class RetrievedView:
-    """A sentence put before the question; ``distance`` of its key, where sentences and keys pair up."""
+    """A sentence put before the question; ``distance`` of the key that held it, where that is told."""
 
     text: str
     distance: float | None
@@ -164,10 +164,9 @@ def edit_view(result: RunResult, place: int, longest: int, quality: int) -> Edit
 
 
 def _retrieved(answer: Answer) -> tuple[RetrievedView, ...]:
-    """Sentences with distances where there is one a key; a merged key has several, and then they stand apart."""
-    paired = len(answer.facts) == len(answer.distances)
-    distances: Sequence[float | None] = answer.distances if paired else [None] * len(answer.facts)
-    return tuple(RetrievedView(clean(fact), distance) for fact, distance in zip(answer.facts, distances, strict=True))
+    """Each sentence with the distance of its key; without one where the editor does not tell."""
+    told = answer.fact_distances or (None,) * len(answer.facts)
+    return tuple(RetrievedView(clean(fact), distance) for fact, distance in zip(answer.facts, told, strict=True))
 
 
 def _not_made(result: RunResult, edit: Edit) -> tuple[str, ...]:

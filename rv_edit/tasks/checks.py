@@ -74,6 +74,7 @@ def check_options(cfg: DictConfig) -> EditOptions:
     for name in ("batch_size", "image_batch_size"):
         whole(f"scoring.{name}", cfg.scoring[name], least=1)
     limit = cfg.dataset.mine_limit
+    _key_space(cfg)
     output = writable(Path(cfg.output))
     codebook = None if cfg.codebook is None else _codebook(str(cfg.codebook))
     if edits == 0 and codebook is None:
@@ -110,6 +111,14 @@ def _probing(cfg: DictConfig) -> Probing | None:
     from data_modules.probing import Probing
 
     return Probing(every, size, whole("seed", cfg.seed))
+
+
+def _key_space(cfg: DictConfig) -> None:
+    """``model.key_space=measured``, where the editor reads it: something must have been measured."""
+    from rv_edit.embedding import MEASURED, check_measured
+
+    if OmegaConf.select(cfg, "editor.key_space") == MEASURED:
+        check_measured(cfg.cache)
 
 
 def check_devices(cfg: DictConfig) -> None:

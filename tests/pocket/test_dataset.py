@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_every_record_is_read_back_as_it_was_made(bundle: DataBundle) -> None:
         assert (back.scene, back.query, back.thing) == (made.scene, made.query, made.thing)
         assert back.reasoning == made.reasoning
         assert true_answer(back.query, back.scene) == record.answer
+
+
+def test_it_goes_by_its_own_name(bundle: DataBundle) -> None:
+    assert bundle.report is not None
+    assert bundle.report.summary().startswith(f"{bundle.name} test: {NUMBER} records kept, 0 skipped")
+
+
+def test_it_is_drawn_once_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        with caplog.at_level(logging.INFO):
+            load("aokvqa", tmp_path / "data", questions=2)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line for line in said if "drawing" in line] == [
+        f"drawing 2 pictures, once: they are kept in {tmp_path / 'data'}"
+    ]
 
 
 def test_suites_pass_their_checks_and_are_complete(bundle: DataBundle) -> None:

@@ -79,9 +79,9 @@ def answer(draw_from: random.Random, question: Question, right: bool, facts: tup
     chosen = question.target if right else wrong
     accepted = None if not facts and draw_from.random() < 0.01 else bool(facts)
     distances = tuple(sorted(draw_from.uniform(0.1, 0.9) for _ in facts))
-    return Answer(
-        question.id, chosen, scores(draw_from, chosen, len(question.choices)), facts, distances, accepted, 1.0
-    )
+    keys = tuple(sorted(2 * distances))  # two keys a fact: by its crop and by the whole picture
+    found = scores(draw_from, chosen, len(question.choices))
+    return Answer(question.id, chosen, found, facts, keys, accepted, 1.0, distances)
 
 
 def make_run(edits: int = 12, seed: int = 0, size: tuple[int, int] = (72, 72), loc: int = 40) -> RunResult:

@@ -59,8 +59,9 @@ def test_everything_about_an_edit(run: RunResult) -> None:
     for words in (edit.question, *edit.choices, *edit.reasoning, "supersedes pick-0000", "T-Gen", "CoE-Gen", "R-Gen"):
         assert words in text
     own = next(answer for question, answer in run.after if question.id == edit.id and question.suite == "acc")
-    for distance in own.distances:
-        assert f"distance {distance:.3f}" in text
+    assert len(own.distances) == 2 * len(own.facts) > 0
+    for fact, distance in zip(own.facts, own.fact_distances, strict=True):
+        assert f"{fact} distance {distance:.3f}" in text
     assert "Unrelated questions now answered wrong: 2" in text
 
 
@@ -153,7 +154,10 @@ def test_large_pictures_become_small() -> None:
 
 
 def test_an_unedited_run_and_an_empty_one(run: RunResult) -> None:
-    after = [(question, replace(answer, accepted=None, facts=(), distances=())) for question, answer in run.before]
+    after = [
+        (question, replace(answer, accepted=None, facts=(), distances=(), fact_distances=()))
+        for question, answer in run.before
+    ]
     page, _ = page_of(replace(run, receipts=(), after=after, codebook={}))
     assert "Nothing was looked up." in page.text
     page, _ = page_of(replace(run, edits=(), receipts=(), before=(), after=(), codebook={}))

@@ -64,6 +64,7 @@ def test_every_question_is_there_once_with_what_was_used(run: RunResult, tmp_pat
         row = by_key[question.suite, question.id]
         assert row["facts"] == list(answer.facts)
         assert row["distances"] == list(answer.distances)
+        assert row["fact_distances"] == list(answer.fact_distances) and len(row["fact_distances"]) == len(row["facts"])
         assert row["prediction"] == answer.prediction
         assert row["edit_id"] == question.edit_id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
         ("error_chain.threshold=often", "error_chain.threshold"),
         ("error_chain.statement=true?", "{statement}"),
         ("model=auto", "model.name has no value; give model.name="),
+        ("model.key_space=measured", "run task=topology with the same model and cache first"),
     ],
 )
 def test_options_are_checked(composed: Callable[..., DictConfig], option: str, said: str) -> None:
@@ -97,6 +99,17 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
         "protocol=",
     ):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("how", [["run.py"], ["-m", "rv_edit"]], ids=["run.py", "module"])
+def test_outside_the_environment_one_line_says_how_to_enter_it(how: list[str]) -> None:
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # -S: without the packages that are installed
+    done = subprocess.run(
+        [sys.executable, "-S", *how, "--help"], capture_output=True, text=True, cwd=ROOT, env=bare, check=False
+    )
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "hydra is not installed" in done.stderr and "make run" in done.stderr and "activate" in done.stderr
 
 
 def test_configuration_is_shown_without_running(command: Command) -> None:
