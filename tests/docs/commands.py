@@ -17,6 +17,9 @@ ELSEWHERE = {
     "tar": "unpacks what needs a network",
     "unzip": "unpacks what needs a network",
     "mkdir": "makes a folder for what needs a network",
+    "torchrun": "starts several processes, and machines; tests/soak/test_launchers.py starts one",
+    "srun": "needs a cluster",
+    "wandb": "needs a W&B server; tests/sweeps has the agent render its commands",
     "source": "enters an environment that only `make` makes",
 }
 """Programs that no test starts, and why; everything else is checked by a function of ``CHECKS`` below."""

@@ -9,7 +9,9 @@ import subprocess
 from pathlib import Path
 
 NOTE = r"""
-command_not_found_handle() { printf '%s\037' "$@" >> "$NOTES"; printf '\036' >> "$NOTES"; }
+command_not_found_handle() {  # one write a call: background ones write at the same time
+  local record; printf -v record '%s\037' "$@"; printf '%s\036' "$record" >> "$NOTES"
+}
 source() { command_not_found_handle source "$@"; }
 """
 VALUE = "placeholder"

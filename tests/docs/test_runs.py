@@ -31,6 +31,10 @@ WHY_NOT = {
     r"task=build_suites": "needs the shipped model; tests/run and tests/data_modules build on tiny ones",
     r"task=validate_data dataset=(?!own)": "needs the data set; tests/data_modules reads files of its layout",
     r"trainer=ddp_sim": "starts a second process; tests/run/test_run.py does so",
+    r"(experiment|task)=table1": "runs many cells, each a process; tests/run/test_table1.py has tiny ones",
+    r"task=(compare|figures)": "needs finished runs; tests/report/test_comparing.py and test_curves.py make some",
+    r"experiment=sequential": "needs thousands of errors; tests/run/test_sequential.py has few",
+    r"hydra/launcher=submitit": "needs a cluster; tests/soak/test_launchers.py has a local one",
     r"resume=last": "needs an interrupted run; tests/run/test_checkpoints.py interrupts some",
 }
 """What a command says -> why it is only composed (``test_commands.py``)."""

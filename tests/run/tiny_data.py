@@ -86,7 +86,9 @@ def load(
     first: int = 0,
 ) -> DataBundle:
     report = ReadReport(name, kept=size)
-    return DataBundle([record(index) for index in range(first, first + size)], Provider() if suites else None, report, name)
+    return DataBundle(
+        [record(index) for index in range(first, first + size)], Provider() if suites else None, report, name
+    )
 
 
 def load_with_a_bad_picture(
