@@ -17,6 +17,7 @@ from rv_edit.codebook import codec, storage
 from rv_edit.codebook.checks import checked_members, checked_queries
 from rv_edit.codebook.entries import InsertReport, Retrieval, make_entries, plain_json
 from rv_edit.codebook.gates import Gatekeeper
+from rv_edit.codebook.growing import Rooms
 from rv_edit.codebook.insertion import store
 from rv_edit.codebook.ledger import Ledger
 from rv_edit.codebook.pairs import PairDistances
@@ -75,6 +76,7 @@ class Codebook(nn.Module):
         self.calibration_share = 0.0
         self._pairs: PairDistances | None = PairDistances(self.retrieving.exact_keys)
         self._widened = Widened()
+        self.rooms = Rooms()
 
     # -- what is in it -------------------------------------------------------------------------------------
 
@@ -276,6 +278,12 @@ class Codebook(nn.Module):
     def get_extra_state(self) -> Tensor:
         """Sentences, stream and calibration as one uint8 tensor."""
         return codec.pack(self)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Buffers without the room kept behind them, which a file would hold too."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)  # type: ignore[no-untyped-call]
+        for name in codec.HOT:
+            destination[prefix + name] = destination[prefix + name].clone()
 
     def _load_from_state_dict(
         self,

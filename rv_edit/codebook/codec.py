@@ -20,6 +20,7 @@ from torch import Tensor
 from data_modules.records import RecordError
 from rv_edit.codebook.entries import make_entries
 from rv_edit.codebook.fingerprint import difference
+from rv_edit.codebook.growing import Rooms
 from rv_edit.codebook.ledger import Ledger
 from rv_edit.codebook.pairs import PairDistances
 from rv_edit.codebook.settings import Storing, read_settings
@@ -214,7 +215,7 @@ def restore(book: Codebook, state: Mapping[str, Tensor], text: str) -> None:
 def _ledger(
     dim: int, state: Mapping[str, Tensor], sentences: list[dict[str, Any]], keys: list[dict[str, Any]]
 ) -> Ledger:
-    ledger = Ledger(dim)
+    ledger, rooms = Ledger(dim), Rooms()
     members, radii = (state[name].detach().cpu().clone() for name in ("members", "member_radii"))
     if members.shape != (len(sentences), dim) or radii.shape != (len(sentences),):
         raise ConfigError(f"codebook: {len(sentences)} sentences but {len(members)} member keys; the state is damaged")
@@ -227,7 +228,7 @@ def _ledger(
                 edit_id, *([record[name] for record in records] for name in ("text", "kind", "provenance"))
             )
             rows = slice(len(ledger.entries), len(ledger.entries) + len(entries))
-            ledger.append(entries, members[rows], radii[rows])
+            ledger.append(entries, members[rows], radii[rows], rooms.join)
             ledger.placed += [_typed(record, "placed", str) for record in records]
         ledger.retired = {
             at: _typed(r, "superseded_by", str) for at, r in enumerate(sentences) if r["superseded_by"] is not None
