@@ -18,6 +18,7 @@ from rv_edit.codebook.checks import checked_members, checked_queries
 from rv_edit.codebook.entries import InsertReport, Retrieval, make_entries, plain_json
 from rv_edit.codebook.gates import Gatekeeper
 from rv_edit.codebook.growing import Rooms
+from rv_edit.codebook.indexed import FaissIndex
 from rv_edit.codebook.insertion import store
 from rv_edit.codebook.ledger import Ledger
 from rv_edit.codebook.pairs import PairDistances
@@ -76,6 +77,7 @@ class Codebook(nn.Module):
         self.calibration_share = 0.0
         self._pairs: PairDistances | None = PairDistances(self.retrieving.exact_keys)
         self._widened = Widened()
+        self._index: FaissIndex | None = None
         self.rooms = Rooms()
 
     # -- what is in it -------------------------------------------------------------------------------------
@@ -213,7 +215,7 @@ class Codebook(nn.Module):
         if not len(self):
             return [Retrieval(accepted=False, threshold=0.0) for _ in range(len(queries))]
         scales = self._gatekeeper.scales(self)
-        near, index = nearest(queries.to(self.keys.device), self.keys, self.retrieving.k, scales, self._widened)
+        near, index = self._nearest(queries.to(self.keys.device), scales)
         thresholds = self._gatekeeper.thresholds(self, index[:, 0])
         results = []
         for row, where, threshold in zip(near.tolist(), index.tolist(), thresholds, strict=True):
@@ -332,6 +334,15 @@ class Codebook(nn.Module):
         """Keys were replaced: drop what was computed from the old ones; ``pairs``: those of the new, if known."""
         self._pairs = pairs
         self._gatekeeper.forget()
+
+    def _nearest(self, queries: Tensor, scales: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The k nearest keys of each query, by the engine in use."""
+        options = self.retrieving
+        if options.engine == "faiss" and scales is None and len(self) > options.index_from:
+            if self._index is None or self._index.probes != options.probes:
+                self._index = FaissIndex(options.probes)
+            return self._index.nearest(queries, self.keys, options.k)
+        return nearest(queries, self.keys, options.k, scales, self._widened)
 
     def _whole_or_not(self, change: Callable[[], Result]) -> Result:
         """Run ``change``; whatever interrupts it, a Ctrl-C too, leaves the codebook as it was."""

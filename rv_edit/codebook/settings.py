@@ -6,12 +6,14 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
 from rv_edit.codebook.maths import MergeRule
 from rv_edit.errors import ConfigError
 
 Gate = Literal["percentile", "calibrated", "none"]
+Engine = Literal["exact", "faiss"]
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -64,6 +66,9 @@ class Retrieving:
         hubness: divide distances to a key by its median distance to its ``hub_neighbours`` nearest keys.
         hub_neighbours: see ``hubness``.
         exact_keys: up to so many keys the percentile is exact, beyond it is right to 0.2 %.
+        engine: what finds the nearest keys: ``exact``, or ``faiss``, an index that may miss one (extra ``faiss``).
+        index_from: up to so many keys, and with ``hubness``, the search is exact with either.
+        probes: cells of the index that are looked at for a query; more miss less and take longer.
     """
 
     k: int = 5
@@ -74,6 +79,9 @@ class Retrieving:
     hubness: bool = False
     hub_neighbours: int = 30
     exact_keys: int = 2048
+    engine: Engine = "exact"
+    index_from: int = 100_000
+    probes: int = 16
 
     def __post_init__(self) -> None:
         _choice("gate", self.gate, ("percentile", "calibrated", "none"))
@@ -83,6 +91,11 @@ class Retrieving:
         _number("radius_factor", self.radius_factor, 0)
         _number("hub_neighbours", self.hub_neighbours, 1, whole=True)
         _number("exact_keys", self.exact_keys, 2, whole=True)
+        _choice("engine", self.engine, ("exact", "faiss"))
+        _number("index_from", self.index_from, 1, whole=True)
+        _number("probes", self.probes, 1, whole=True)
+        if self.engine == "faiss" and find_spec("faiss") is None:
+            raise ConfigError('codebook: engine=faiss needs faiss; pip install "rv-edit[faiss]", or give engine=exact')
         if not isinstance(self.hubness, bool):
             raise ConfigError(f"codebook: hubness={self.hubness!r}; give true or false")
 

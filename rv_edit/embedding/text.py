@@ -122,6 +122,11 @@ class TextEncoder:
                 cache.put(text, found[text])
         return torch.stack([found[text] for text in texts]) if texts else torch.empty(0, self.dim)
 
+    def forget(self) -> None:
+        """Empty both caches, as a measurement wants them."""
+        for cache in (self._exact, self._batched):
+            cache.clear()
+
     def _forward(self, batch: list[str]) -> Tensor:
         """(B, ds) fp32 on the CPU."""
         with torch.inference_mode():
@@ -141,6 +146,9 @@ class _Cache:
         if entry is not None:
             self._entries.move_to_end(text)
         return entry
+
+    def clear(self) -> None:
+        self._entries.clear()
 
     def put(self, text: str, vector: Tensor) -> None:
         self._entries[text] = vector
