@@ -21,6 +21,7 @@ from rv_edit.codebook.growing import Rooms
 from rv_edit.codebook.indexed import FaissIndex
 from rv_edit.codebook.insertion import store
 from rv_edit.codebook.ledger import Ledger
+from rv_edit.codebook.packing import pack
 from rv_edit.codebook.pairs import PairDistances
 from rv_edit.codebook.prompting import choose_facts
 from rv_edit.codebook.search import Widened, nearest
@@ -33,9 +34,9 @@ Result = TypeVar("Result")
 class Codebook(nn.Module):
     """Keys that lead to sentences; same edits in the same order give the same bytes.
 
-    Buffers: ``keys`` (n, dim) fp16, ``radii`` (n,) fp32, ``counts`` (n,) int32 entries that each key stands for.
-    They keep their types whatever the module is cast to. Everything else travels as extra state, one uint8 tensor,
-    so that every way of loading works, ``weights_only=True`` included.
+    Buffers: ``keys`` (n, dim) fp16, with ``key_bits=8`` packed; ``radii`` (n,) fp32; ``counts`` (n,) int32 entries that
+    each key stands for. They keep their types whatever the module is cast to. Everything else travels as extra state,
+    one uint8 tensor, so that every way of loading works, ``weights_only=True`` included.
 
     Args:
         dim: length of a key.
@@ -69,7 +70,7 @@ class Codebook(nn.Module):
         self.fingerprint: dict[str, Any] = plain_json(dict(fingerprint or {}), "codebook, fingerprint")
         self.storing = Storing(**storing)
         self._gatekeeper = Gatekeeper(Retrieving(**retrieving))
-        self.register_buffer("keys", torch.zeros(0, dim, dtype=torch.float16))
+        self.register_buffer("keys", self.as_kept(torch.zeros(0, dim, dtype=torch.float16)))
         self.register_buffer("radii", torch.zeros(0))
         self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
         self.ledger = Ledger(dim)
@@ -255,7 +256,9 @@ class Codebook(nn.Module):
         if self.ledger.entries:
             codec.refuse_other_storing(self.storing, rules)
         self._gatekeeper = Gatekeeper(Retrieving(**{**asdict(self.retrieving), **retrieving}))
-        self.storing = rules
+        other, self.storing = rules.key_bits != self.storing.key_bits, rules
+        if other:
+            self.keys = self.as_kept(torch.zeros(0, self.dim, dtype=torch.float16, device=self.keys.device))
 
     # -- files and states ----------------------------------------------------------------------------------
 
@@ -329,6 +332,10 @@ class Codebook(nn.Module):
         return f"dim={self.dim}, keys={len(self)}, edits={len(self.edit_ids)}"
 
     # -- inside the package --------------------------------------------------------------------------------
+
+    def as_kept(self, keys: Tensor) -> Tensor:
+        """Rows of :attr:`keys` that stand for ``keys`` (m, dim) fp16: these, or packed ones."""
+        return pack(keys) if self.storing.key_bits == 8 else keys
 
     def changed(self, pairs: PairDistances | None = None) -> None:
         """Keys were replaced: drop what was computed from the old ones; ``pairs``: those of the new, if known."""

@@ -7,11 +7,13 @@ and keys that came or moved since the index was made are compared one by one, so
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rv_edit.codebook.packing import widen
 from rv_edit.codebook.search import blocks, distances, nearest
 
 STALE = 0.1
@@ -20,6 +22,16 @@ SAMPLE = 64
 """Keys a cell that the cells are found with."""
 SLACK = 16
 """Candidates beyond the k asked for: an index ranks by distances of its own."""
+
+
+@dataclass(frozen=True)
+class _State:
+    """An ``index`` of the keys ``made_of``, and the places of those among the keys ``seen`` last that it lacks."""
+
+    seen: Tensor
+    made_of: Tensor
+    fresh: Tensor
+    index: Any
 
 
 class FaissIndex:
@@ -31,33 +43,33 @@ class FaissIndex:
 
     def __init__(self, probes: int) -> None:
         self.probes = probes
-        self._made_of = torch.empty(0, 0)
-        self._seen = torch.empty(0, 0)
-        self._fresh = torch.empty(0, dtype=torch.int64)
-        self._index: Any = None
+        # Replaced as a whole, so that threads that ask at once never see half of it.
+        self._state: _State | None = None
 
     def nearest(self, queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """As :func:`rv_edit.codebook.search.nearest`, but a key outside the probed cells can be missed."""
-        self._keep_up(keys)
+        state = self._kept_up(keys)
         queries, k = queries.float(), min(k, len(keys))
-        found = [self._some(queries[rows], keys, k) for rows in blocks(len(queries), 2 * keys.shape[1] * (k + SLACK))]
+        found = [
+            self._some(queries[rows], keys, k, state) for rows in blocks(len(queries), 2 * keys.shape[1] * (k + SLACK))
+        ]
         if not found:
             return nearest(queries, keys, k)
         return torch.cat([near for near, _ in found]), torch.cat([index for _, index in found])
 
-    def _some(self, queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        _, places = self._index.search(queries.cpu().numpy(), min(k + SLACK, self._index.ntotal))
+    def _some(self, queries: Tensor, keys: Tensor, k: int, state: _State) -> tuple[Tensor, Tensor]:
+        _, places = state.index.search(queries.cpu().numpy(), min(k + SLACK, state.index.ntotal))
+        fresh = state.fresh.to(keys.device)
         candidates = torch.from_numpy(places).to(keys.device)
         # Row by row in order of index, so that equal distances go to the lower one; -1 stands for none, and a key that
         # moved is among the fresh ones.
         gone = torch.zeros(len(keys), dtype=torch.bool, device=keys.device)
-        gone[self._fresh.to(keys.device)] = True
+        gone[fresh] = True
         none = (candidates < 0) | (candidates >= len(keys))
         none |= gone[candidates.clamp(0, len(keys) - 1)]
         candidates = candidates.masked_fill(none, len(keys)).sort(dim=1).values
         near = distances(queries[:, None], keys[candidates.clamp(max=len(keys) - 1)])[:, 0]
         near = near.masked_fill(candidates == len(keys), math.inf)
-        fresh = self._fresh.to(keys.device)
         if len(fresh):
             count = min(k, len(fresh))
             added, which = nearest(queries, keys[fresh], count)
@@ -72,32 +84,34 @@ class FaissIndex:
             near[short], index[short] = nearest(queries[short], keys, k)
         return near, index
 
-    def _keep_up(self, keys: Tensor) -> None:
-        """Note what came or moved since the index was made; make it anew where that is much."""
-        if self._index is not None and keys is self._seen:
-            return
-        if self._index is not None and len(keys) >= len(self._made_of) and keys.shape[1] == self._made_of.shape[1]:
-            known = len(self._made_of)
+    def _kept_up(self, keys: Tensor) -> _State:
+        """The index, and what came or moved since it was made; made anew where that is much."""
+        state = self._state
+        if state is not None and keys is state.seen:
+            return state
+        if state is not None and len(keys) >= len(state.made_of) and keys.shape[1] == state.made_of.shape[1]:
+            known = len(state.made_of)
             moved = [
-                (keys[rows] != self._made_of[rows].to(keys.device)).any(dim=1).nonzero()[:, 0] + rows.start
+                (keys[rows] != state.made_of[rows].to(keys.device)).any(dim=1).nonzero()[:, 0] + rows.start
                 for rows in blocks(known, keys.shape[1])
             ]
-            self._fresh = torch.cat([*moved, torch.arange(known, len(keys), device=keys.device)]).cpu()
-            if len(self._fresh) <= STALE * len(keys):
-                self._seen = keys
-                return
-        self._index, self._made_of, self._seen = self._build(keys), keys, keys
-        self._fresh = torch.empty(0, dtype=torch.int64)
+            fresh = torch.cat([*moved, torch.arange(known, len(keys), device=keys.device)]).cpu()
+            if len(fresh) <= STALE * len(keys):
+                self._state = state = _State(keys, state.made_of, fresh, state.index)
+                return state
+        self._state = state = _State(keys, keys, torch.empty(0, dtype=torch.int64), self._build(keys))
+        return state
 
     def _build(self, keys: Tensor) -> Any:
         import faiss
 
         cells = max(1, round(math.sqrt(len(keys))))
-        index = faiss.IndexIVFFlat(faiss.IndexFlatL2(keys.shape[1]), keys.shape[1], cells, faiss.METRIC_L2)
+        dim = widen(keys[:1]).shape[1]
+        index = faiss.IndexIVFFlat(faiss.IndexFlatL2(dim), dim, cells, faiss.METRIC_L2)
         index.nprobe = min(self.probes, cells)
         index.cp.max_points_per_centroid, index.cp.min_points_per_centroid = SAMPLE, 1
         drawn = torch.randperm(len(keys), generator=torch.Generator().manual_seed(0))[: SAMPLE * cells]
-        index.train(keys[drawn.to(keys.device)].float().cpu().numpy())
+        index.train(widen(keys[drawn.to(keys.device)]).cpu().numpy())
         for rows in blocks(len(keys), keys.shape[1]):
-            index.add(keys[rows].float().cpu().numpy())
+            index.add(widen(keys[rows]).cpu().numpy())
         return index

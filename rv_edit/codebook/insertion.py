@@ -24,7 +24,7 @@ def store(book: Codebook, entries: Sequence[Entry], members: Tensor, radii: Tens
     """Put one checked edit into ``book``: members (m, dim) fp16 and radii (m,) fp32 in main memory."""
     before = book.nbytes
     span = book.ledger.append(entries, members, radii, book.rooms.join)
-    near = Nearness(members, book.keys)
+    near = Nearness(book.as_kept(members), book.keys)
     book.rooms.begin()
     superseded: list[Superseded] = []
     placed: Counter[Placed] = Counter()
@@ -74,7 +74,7 @@ def _place(book: Codebook, position: int, near: Nearness, number: int) -> tuple[
         the key's group, how the entry came in, and whether a nearer key was full.
     """
     ledger, entry = book.ledger, book.ledger.entries[position]
-    key, radius = ledger.members[position], ledger.radii[position]
+    key, radius = book.as_kept(ledger.members[position][None])[0], ledger.radii[position]
     row = near.row(number)
 
     def has_room(index: int) -> bool:
@@ -98,7 +98,7 @@ def _place(book: Codebook, position: int, near: Nearness, number: int) -> tuple[
         return ledger.groups[-1], "new", passed_over
     # The radius stays: radii that grew with their key would swallow ever more.
     group = (*ledger.groups[target], position)
-    moved = ledger.center(group).to(book.keys.device)
+    moved = book.as_kept(ledger.center(group)[None])[0].to(book.keys.device)
     old_row = row_of(book.keys[target], book.keys) if book.pairs.wants_old_row else None
     book.pairs.move(target, row_of(moved, book.keys), old_row)
     book.rooms.move_key(book, target, moved, len(group))
@@ -116,4 +116,3 @@ def _remove(book: Codebook, key: int) -> None:
     book.ledger.remove_key(key)
     if pairs.drop(key, old_row):
         book.pairs = PairDistances.of(book.keys, pairs.exact_keys)
-

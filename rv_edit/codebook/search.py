@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rv_edit.codebook.packing import widen
+
 DIRECT_KEYS = 64
 """Up to so many keys all distances are computed; beyond, only those of preselected candidates."""
 DIRECT_NUMBERS = 1 << 18
@@ -23,9 +25,12 @@ BLOCK = 1 << 24
 
 
 def distances(left: Tensor, right: Tensor) -> Tensor:
-    """‖l − r‖₂ in fp32 for all pairs: (…, a, d) and (…, b, d) -> (…, a, b). Each pair by itself, never as a product."""
+    """‖l − r‖₂ in fp32 for all pairs: (…, a, d) and (…, b, d) -> (…, a, b). Each pair by itself, never as a product.
+
+    Either may be packed (:mod:`rv_edit.codebook.packing`).
+    """
     with torch.autocast(left.device.type, enabled=False):
-        return torch.cdist(left.float(), right.float(), compute_mode="donot_use_mm_for_euclid_dist")
+        return torch.cdist(widen(left), widen(right), compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def blocks(rows: int, width: int) -> list[slice]:
@@ -43,6 +48,9 @@ def product_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if plain else torch.float64
 
 
+Wide = tuple[Tensor, Tensor, Tensor, float]
+
+
 class Widened:
     """Keys as products want them, kept until other keys are asked for; key tensors never change in place.
 
@@ -51,29 +59,30 @@ class Widened:
     """
 
     def __init__(self) -> None:
-        self._of: Tensor | None = None
-        self._centre = self._wide = self._squares = torch.empty(0)
-        self._longest = 0.0
+        # Replaced as a whole, so that threads that ask about the same keys at once never see half of it.
+        self._kept: tuple[Tensor, Wide] | None = None
 
-    def __call__(self, keys: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+    def __call__(self, keys: Tensor) -> Wide:
         """Centre (d,), centred keys (n, d), their squared lengths (n,), and the greatest length."""
-        dtype = product_dtype(keys.device)
-        known = self._of
-        if known is keys and self._wide.dtype == dtype:
-            return self._centre, self._wide, self._squares, self._longest
-        added = known is not None and self._wide.dtype == dtype and _grew(known, keys)
-        start = len(known) if known is not None and added else 0
-        if not added:
-            self._centre = keys.mean(dim=0, dtype=dtype)
-            self._wide = self._squares = keys.new_empty(0, dtype=dtype)
-            self._longest = 0.0
-        wide = keys[start:].to(dtype) - self._centre
+        kept, dtype = self._kept, product_dtype(keys.device)
+        if kept is not None and kept[1][0].dtype != dtype:
+            kept = None
+        if kept is not None and kept[0] is keys:
+            return kept[1]
+        if kept is not None and _grew(kept[0], keys):
+            start, (centre, before, squares_before, longest) = len(kept[0]), kept[1]
+        else:
+            # Any point serves as centre; a mean of some keys lies near that of all.
+            centre = widen(keys[:: max(1, len(keys) // 4096)]).to(dtype).mean(dim=0)
+            start, before, squares_before, longest = 0, None, None, 0.0
+        wide = widen(keys[start:]).to(dtype).sub_(centre)
         squares = (wide**2).sum(1)
-        self._longest = max(self._longest, float(squares.max().sqrt()) if len(squares) else 0.0)
-        self._wide = torch.cat([self._wide, wide]) if added else wide
-        self._squares = torch.cat([self._squares, squares]) if added else squares
-        self._of = keys
-        return self._centre, self._wide, self._squares, self._longest
+        longest = max(longest, float(squares.max().sqrt()) if len(squares) else 0.0)
+        if before is not None and squares_before is not None:
+            wide, squares = torch.cat([before, wide]), torch.cat([squares_before, squares])
+        found = centre, wide, squares, longest
+        self._kept = keys, found
+        return found
 
 
 def _grew(before: Tensor, after: Tensor) -> bool:
@@ -95,7 +104,7 @@ def nearest(
 
     Args:
         queries: (B, d) floating point.
-        keys: (n, d) floating point.
+        keys: (n, d) floating point, or packed.
         k: how many; min(k, n) come back.
         scales: (n,) fp32 > 0; distances to key j are divided by scales[j] (hubness correction).
         widened: of the caller, who asks about the same keys again and again.

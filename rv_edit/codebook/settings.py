@@ -38,18 +38,26 @@ class Storing:
         overlap: share of each disc that the intersection must exceed.
         closeness: share of each radius that the distance must stay below.
         max_values: sentences a key holds; a full one takes no other, which then founds a key of its own.
+        key_bits: 16, or 8: half the memory, keys rounded (:mod:`rv_edit.codebook.packing`).
     """
 
     merge: MergeRule = "either"
     overlap: float = 0.9
     closeness: float = 0.1
     max_values: int = 5
+    key_bits: int = 16
 
     def __post_init__(self) -> None:
         _choice("merge", self.merge, ("either", "both", "off"))
         _number("overlap", self.overlap, 0, 1)
         _number("closeness", self.closeness, 0)
         _number("max_values", self.max_values, 1, whole=True)
+        if isinstance(self.key_bits, bool) or self.key_bits not in (8, 16):
+            raise ConfigError(f"codebook: key_bits={self.key_bits!r}; give 16 or 8")
+
+    def stored(self) -> dict[str, Any]:
+        """As files and checksums have it: without what came later and is as it always was."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("key_bits", 16)}
 
 
 @dataclass(frozen=True)
