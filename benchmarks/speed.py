@@ -1,6 +1,6 @@
 """``python benchmarks/speed.py``: how fast each part is, beside a named alternative measured in the same run.
 
-Parts (``--parts``): ``scoring``, ``evidence``, ``answers``, ``growth``, ``searching``, ``index``, ``suites``, ``ranks``.
+Parts are chosen by ``--parts``: scoring, evidence, answers, growth, searching, index, suites, ranks.
 The two ways take turns, their results are asserted equal, and the ratio is the median over the rounds. With one
 thread times are processor time, so that other programs hardly count. What is found goes to ``--out``, one file a part;
 the tables of docs/performance.md are written anew from all that is there. ``--scale 0.05`` tries it out, small.
@@ -43,7 +43,9 @@ def main() -> None:
         part: Part = importlib.import_module(f"benchmarks.speed_parts.{name}").measure(options)
         replace(args.out / f"{name}.json", json.dumps(part.plain(), indent=1) + "\n")
         for row in part.rows:
-            print(f"{name}: {row.what}: {row.ratio:.2f} (target {row.target}), ours {row.ours:.4g} {row.unit}", flush=True)
+            print(
+                f"{name}: {row.what}: {row.ratio:.2f} (target {row.target}), ours {row.ours:.4g} {row.unit}", flush=True
+            )
         for note in part.notes:
             print(f"{name}: {note}", flush=True)
     files = {name: args.out / f"{name}.json" for name in PARTS}

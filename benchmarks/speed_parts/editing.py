@@ -49,7 +49,7 @@ def fill(book: Codebook, edits: int, entries: int, around: Tensor, sentences: li
 
     Keys lie around given ones, with as much noise as these are apart from their mean. Written straight into the
     codebook: going through :meth:`Codebook.insert` would give the same one after hours. Of a large codebook the pairs
-    of a thousand keys with all keys stand for all pairs.
+    of two hundred keys with all keys stand for all pairs.
     """
     count, generator = edits * entries, torch.Generator().manual_seed(0)
     spread = float((around - around.mean(0)).std())
@@ -71,7 +71,7 @@ def fill(book: Codebook, edits: int, entries: int, around: Tensor, sentences: li
     book.keys, book.radii = keys, torch.full((count,), radius)
     book.counts = torch.ones(count, dtype=torch.int32)
     exact = book.retrieving.exact_keys
-    counts = None if count <= exact else sampled_counts(keys, 1000)
+    counts = None if count <= exact else sampled_counts(keys, 200)
     book.changed(PairDistances.of(keys, exact, counts))
 
 
@@ -80,7 +80,7 @@ def sampled_counts(keys: Tensor, sample: int) -> np.ndarray[Any, np.dtype[np.int
     chosen = torch.randperm(len(keys), generator=torch.Generator().manual_seed(1))[:sample]
     counts = histogram(np.zeros(0))
     for rows in blocks(len(keys), 16 * keys.shape[1]):
-        counts += histogram(distances(keys[rows], keys[chosen]).numpy())
+        counts += histogram(distances(keys[rows], keys[chosen]).numpy().ravel())
     counts[0] -= len(chosen)  # a key's distance to itself
     pairs = len(keys) * (len(keys) - 1) // 2
     whole = np.floor(counts * (pairs / counts.sum())).astype(np.int64)

@@ -28,7 +28,10 @@ def written(page: str, parts: Mapping[str, Part]) -> str:
 
 def table(part: Part) -> list[str]:
     """A part's rows, its notes, and on what it was measured."""
-    lines = ["| what | ours | alternative | takes | ratio | target | met |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| what | ours | alternative | takes | ratio | target | met |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
     lines += [line(row, part.machine.get("scale") == 1) for row in part.rows]
     agreed = dict.fromkeys(row.agrees for row in part.rows if row.agrees)
     lines += ["", *(f"{note}" for note in part.notes), *([f"Asserted: {'; '.join(agreed)}."] if agreed else [])]
@@ -42,8 +45,8 @@ def line(row: Row, judged: bool) -> str:
     met = "–" if row.met is None else "not judged" if not judged else "yes" if row.met else "**no**"
     unit = row.unit
     return (
-        f"| {row.what} | {row.ours:.4g} {unit} | {row.alternative} | {row.other:.4g} {unit} | {row.ratio:.2f} | {target} "
-        f"| {met} |"
+        f"| {row.what} | {row.ours:.4g} {unit} | {row.alternative} | {row.other:.4g} {unit} | {row.ratio:.2f} "
+        f"| {target} | {met} |"
     )
 
 

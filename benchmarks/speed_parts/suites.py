@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from benchmarks.speed_parts.common import Options, Part, Row, alternately, machine, opened, ratio
 from benchmarks.speed_parts.editing import known_keys, reasonedit
@@ -25,21 +26,8 @@ def measure(options: Options) -> Part:
             editor.codebook.insert(f"e{number}", key[None], [sentence], [0.0], ["answer"])
         questions = asked(options.of(6, 1))
         pictures = opened(questions)
-        given: list[Answer] = []
-
-        def edited(_: int, editor: ReasonEdit = editor, questions: list[Question] = questions) -> list[list[float]]:
-            editor.embedding.text_encoder.forget()  # every question as if it was new
-            given[:] = editor.answer(questions)
-            return [list(answer.scores) for answer in given]
-
-        def plain(_: int, editor: ReasonEdit = editor, questions: list[Question] = questions) -> list[list[float]]:
-            vlm = editor.vlm
-            return [
-                choice_scores(vlm, pictures[q.image.sha], vlm.format_prompt(q.text, answer.facts), q.choices)
-                for q, answer in zip(questions, given, strict=True)
-            ]
-
-        ours, other, results = alternately(edited, plain, options.rounds, options.clock)
+        put = Put(editor, questions, pictures)
+        ours, other, results = alternately(put.edited, put.plain, options.rounds, options.clock)
         apart = agreement(*results[0])
         suites = sorted({question.suite for question in questions})
         rows.append(
@@ -55,6 +43,30 @@ def measure(options: Options) -> Part:
             )
         )
     return Part(rows, machine=machine(options))
+
+
+class Put:
+    """The same questions put to the editor, and with the facts that it found to its model by ``transformers``."""
+
+    def __init__(self, editor: ReasonEdit, questions: list[Question], pictures: dict[str, Any]) -> None:
+        self.editor, self.questions, self.pictures = editor, questions, pictures
+        self.given: list[Answer] = []
+
+    def edited(self, _: int) -> list[list[float]]:
+        """Ours; no text is known from an earlier round."""
+        self.editor.embedding.text_encoder.forget()
+        self.given = self.editor.answer(self.questions)
+        return [list(answer.scores) for answer in self.given]
+
+    def plain(self, _: int) -> list[list[float]]:
+        """A forward a choice."""
+        vlm = self.editor.vlm
+        return [
+            choice_scores(
+                vlm, self.pictures[asked.image.sha], vlm.format_prompt(asked.text, answer.facts), asked.choices
+            )
+            for asked, answer in zip(self.questions, self.given, strict=True)
+        ]
 
 
 def asked(edits: int) -> list[Question]:

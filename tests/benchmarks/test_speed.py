@@ -73,7 +73,10 @@ def test_two_ways_take_turns_and_the_warm_up_does_not_count() -> None:
     seen: list[tuple[str, int]] = []
     ticks = iter(range(100))
     ours, other, results = alternately(
-        lambda turn: seen.append(("a", turn)) or turn, lambda turn: seen.append(("b", turn)) or -turn, 2, lambda: next(ticks)
+        lambda turn: seen.append(("a", turn)) or turn,
+        lambda turn: seen.append(("b", turn)) or -turn,
+        2,
+        lambda: next(ticks),
     )
     assert seen == [("a", -1), ("b", -1), ("a", 0), ("b", 0), ("a", 1), ("b", 1)]
     assert len(ours) == len(other) == 2 and results == [(0, 0), (1, -1)]

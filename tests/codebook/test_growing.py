@@ -127,5 +127,7 @@ def test_rooms_copy_what_others_hold_once_an_edit():
     rooms.move_key(book, 1, torch.tensor([9.0, 9.0]).half(), 2)
     moved = book.keys
     rooms.move_key(book, 2, torch.tensor([8.0, 8.0]).half(), 2)
-    assert held[:, 0].tolist() == [0, 1, 2] and book.keys[:, 0].tolist() == [0, 9, 8] and book.counts.tolist() == [1, 2, 2]
+    assert (
+        held[:, 0].tolist() == [0, 1, 2] and book.keys[:, 0].tolist() == [0, 9, 8] and book.counts.tolist() == [1, 2, 2]
+    )
     assert moved.data_ptr() == book.keys.data_ptr() != held.data_ptr()

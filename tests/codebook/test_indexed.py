@@ -37,7 +37,9 @@ def test_keys_that_came_moved_or_went_are_found_where_they_are(monkeypatch):
     index, keys, queries = FaissIndex(10_000), clustered(1000), clustered(30, seed=2).float()
     index.nearest(queries, keys, 4)
     built = []
-    monkeypatch.setattr(FaissIndex, "_build", lambda self, rows, make=FaissIndex._build: built.append(1) or make(self, rows))
+    monkeypatch.setattr(
+        FaissIndex, "_build", lambda self, rows, make=FaissIndex._build: built.append(1) or make(self, rows)
+    )
     keys = torch.cat([keys, clustered(20, seed=3)])
     keys[5], keys[6] = queries[0].half(), keys[500]
     for left, right in zip(index.nearest(queries, keys, 4), nearest(queries, keys, 4), strict=True):
@@ -66,7 +68,9 @@ def test_a_codebook_uses_it_beyond_a_number_of_keys(monkeypatch):
     for start in range(0, 300, 50):
         part = keys[start : start + 50]
         for book in (exact, quick):
-            book.insert(f"e{start}", part, [f"Fact {start + row}." for row in range(50)], [0.1] * 50, ["reasoning"] * 50)
+            book.insert(
+                f"e{start}", part, [f"Fact {start + row}." for row in range(50)], [0.1] * 50, ["reasoning"] * 50
+            )
         assert quick.retrieve(queries) == exact.retrieve(queries)
     assert asked == [250, 300]
     quick.undo("e0")
