@@ -116,4 +116,3 @@ def _remove(book: Codebook, key: int) -> None:
     book.ledger.remove_key(key)
     if pairs.drop(key, old_row):
         book.pairs = PairDistances.of(book.keys, pairs.exact_keys)
-
