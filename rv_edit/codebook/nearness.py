@@ -1,7 +1,7 @@
 """Distances of an edit's new keys to all keys, computed together once and kept right while the edit goes in.
 
-Reading all keys is what an insertion into a large codebook costs, so they are read once for all entries of an edit. Each
-distance is that of its two vectors alone, so none of them differs.
+Reading all keys is what an insertion into a large codebook costs, so they are read once for all entries of an edit.
+Each distance is that of its two vectors alone, so none of them differs.
 """
 
 from __future__ import annotations

@@ -152,8 +152,8 @@ class _Estimates:
             centred = queries.to(wide.dtype) - centre
             values = torch.addmm(squares, centred, wide.T, alpha=-2.0)
         own = (centred**2).sum(1).double()
-        # Rounding of a sum of products, in whatever order, grows with the lengths of the two vectors; squares are summed
-        # in some 70 steps at most, and a few more come after.
+        # Rounding of a sum of products, in whatever order, grows with the lengths of the two vectors; squares are
+        # summed in some 70 steps at most, and a few more come after.
         unit, reach = torch.finfo(wide.dtype).eps / 2, own.sqrt() + longest
         off = unit * (2 * (keys.shape[1] + 8) * own.sqrt() * longest + 80 * reach**2)
         blur = 2 * unit * reach  # of taking the centre from the two
