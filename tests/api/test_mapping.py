@@ -14,7 +14,9 @@ from rv_edit.codebook import Codebook
 
 def test_packed_keys_lie_where_the_keys_lie() -> None:
     generator = torch.Generator().manual_seed(0)
-    keys = torch.randn(40, 70, generator=generator) * torch.linspace(3, 0.1, 70)
+    keys = torch.randn(40, 70, generator=generator)
+    keys[:, 0] *= 10  # so that rounding cannot turn the plane
+    keys[:, 1] *= 5
     maps = []
     for bits in (16, 8):
         book = Codebook(70, merge="off", key_bits=bits)
@@ -25,4 +27,4 @@ def test_packed_keys_lie_where_the_keys_lie() -> None:
     assert packed.plane.centre.shape == (70,) and packed.left_out == wide.left_out == 10
     for one, other in zip(wide.points, packed.points, strict=True):
         assert (one.key, one.facts) == (other.key, other.facts)
-        assert (other.x, other.y) == pytest.approx((one.x, one.y), abs=0.2)
+        assert (other.x, other.y) == pytest.approx((one.x, one.y), abs=0.5)

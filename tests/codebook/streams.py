@@ -131,7 +131,7 @@ class SlowCodebook:
 
 
 def plain_stream() -> Codebook:
-    """A codebook made and calibrated without any draw: merges, superseded answers, a histogram for its pairs."""
+    """A codebook made and calibrated without any draw: merges, and a histogram for its pairs."""
     book = Codebook(5, {"model": "m", "layer": 1}, exact_keys=8)
     for edit in range(14):
         keys = torch.tensor([[(edit * 7 + row * 3 + place * place) % 11 / 4 for place in range(5)] for row in range(4)])
