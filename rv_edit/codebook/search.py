@@ -75,7 +75,7 @@ class Widened:
             # Any point serves as centre; a mean of some keys lies near that of all.
             centre = widen(keys[:: max(1, len(keys) // 4096)]).to(dtype).mean(dim=0)
             start, before, squares_before, longest = 0, None, None, 0.0
-        wide = widen(keys[start:]).to(dtype).sub_(centre)
+        wide = widen(keys[start:]).to(dtype) - centre  # not in place: keys in fp32 are not copied by widening
         squares = (wide**2).sum(1)
         longest = max(longest, float(squares.max().sqrt()) if len(squares) else 0.0)
         if before is not None and squares_before is not None:
