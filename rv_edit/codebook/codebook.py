@@ -289,7 +289,7 @@ class Codebook(SizedState):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """Buffers without the room kept behind them, which a file would hold too."""
-        super()._save_to_state_dict(destination, prefix, keep_vars)  # type: ignore[no-untyped-call]
+        super()._save_to_state_dict(destination, prefix, keep_vars)
         for name in codec.HOT:
             destination[prefix + name] = destination[prefix + name].clone()
 
