@@ -175,7 +175,13 @@ EXTRAS = {"rv_edit.app": "serve"}
 """Parts that need an extra, and which; the others run without any."""
 
 
-IMPORT_NAMES = {"PIL": "pillow", "hydra": "hydra-core", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+IMPORT_NAMES = {
+    "faiss": "faiss-cpu",
+    "PIL": "pillow",
+    "hydra": "hydra-core",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def test_imports_are_declared() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rv_edit.codebook.packing import widen
 from rv_edit.codebook.projection import Plane, plane
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def draw_map(state: State, most: int) -> Map:
     """The map of the newest ``most`` keys of ``state``."""
     book = state.editor.codebook
     first = max(0, len(book) - most)
-    keys = book.keys[first:].cpu()
+    keys = widen(book.keys[first:].cpu())
     flat = plane(keys)
     places = flat.place(keys).tolist()
     points = []

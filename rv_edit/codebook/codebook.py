@@ -17,8 +17,11 @@ from rv_edit.codebook import codec, storage
 from rv_edit.codebook.checks import checked_members, checked_queries
 from rv_edit.codebook.entries import InsertReport, Retrieval, make_entries, plain_json
 from rv_edit.codebook.gates import Gatekeeper
+from rv_edit.codebook.growing import Rooms
+from rv_edit.codebook.indexed import FaissIndex
 from rv_edit.codebook.insertion import store
 from rv_edit.codebook.ledger import Ledger
+from rv_edit.codebook.packing import pack
 from rv_edit.codebook.pairs import PairDistances
 from rv_edit.codebook.prompting import choose_facts
 from rv_edit.codebook.search import Widened, nearest
@@ -32,9 +35,9 @@ Result = TypeVar("Result")
 class Codebook(SizedState):
     """Keys that lead to sentences; same edits in the same order give the same bytes.
 
-    Buffers: ``keys`` (n, dim) fp16, ``radii`` (n,) fp32, ``counts`` (n,) int32 entries that each key stands for.
-    They keep their types whatever the module is cast to. Everything else travels as extra state, one uint8 tensor,
-    so that every way of loading works, ``weights_only=True`` included.
+    Buffers: ``keys`` (n, dim) fp16, with ``key_bits=8`` packed; ``radii`` (n,) fp32; ``counts`` (n,) int32 entries that
+    each key stands for. They keep their types whatever the module is cast to. Everything else travels as extra state,
+    one uint8 tensor, so that every way of loading works, ``weights_only=True`` included.
 
     Args:
         dim: length of a key.
@@ -70,7 +73,7 @@ class Codebook(SizedState):
         self.fingerprint: dict[str, Any] = plain_json(dict(fingerprint or {}), "codebook, fingerprint")
         self.storing = Storing(**storing)
         self._gatekeeper = Gatekeeper(Retrieving(**retrieving))
-        self.register_buffer("keys", torch.zeros(0, dim, dtype=torch.float16))
+        self.register_buffer("keys", self.as_kept(torch.zeros(0, dim, dtype=torch.float16)))
         self.register_buffer("radii", torch.zeros(0))
         self.register_buffer("counts", torch.zeros(0, dtype=torch.int32))
         self.ledger = Ledger(dim)
@@ -78,6 +81,8 @@ class Codebook(SizedState):
         self.calibration_share = 0.0
         self._pairs: PairDistances | None = PairDistances(self.retrieving.exact_keys)
         self._widened = Widened()
+        self._index: FaissIndex | None = None
+        self.rooms = Rooms()
 
     # -- what is in it -------------------------------------------------------------------------------------
 
@@ -214,7 +219,7 @@ class Codebook(SizedState):
         if not len(self):
             return [Retrieval(accepted=False, threshold=0.0) for _ in range(len(queries))]
         scales = self._gatekeeper.scales(self)
-        near, index = nearest(queries.to(self.keys.device), self.keys, self.retrieving.k, scales, self._widened)
+        near, index = self._nearest(queries.to(self.keys.device), scales)
         thresholds = self._gatekeeper.thresholds(self, index[:, 0])
         results = []
         for row, where, threshold in zip(near.tolist(), index.tolist(), thresholds, strict=True):
@@ -254,7 +259,9 @@ class Codebook(SizedState):
         if self.ledger.entries:
             codec.refuse_other_storing(self.storing, rules)
         self._gatekeeper = Gatekeeper(Retrieving(**{**asdict(self.retrieving), **retrieving}))
-        self.storing = rules
+        other, self.storing = rules.key_bits != self.storing.key_bits, rules
+        if other:
+            self.keys = self.as_kept(torch.zeros(0, self.dim, dtype=torch.float16, device=self.keys.device))
 
     # -- files and states ----------------------------------------------------------------------------------
 
@@ -280,6 +287,12 @@ class Codebook(SizedState):
         """Sentences, stream and calibration as one uint8 tensor."""
         return codec.pack(self)
 
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Buffers without the room kept behind them, which a file would hold too."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in codec.HOT:
+            destination[prefix + name] = destination[prefix + name].clone()
+
     def take_state(self, tensors: Mapping[str, Tensor], extra: Any) -> None:
         """See :class:`SizedState`."""
         cold, text = codec.unpack(extra)
@@ -291,10 +304,23 @@ class Codebook(SizedState):
 
     # -- inside the package --------------------------------------------------------------------------------
 
+    def as_kept(self, keys: Tensor) -> Tensor:
+        """Rows of :attr:`keys` that stand for ``keys`` (m, dim) fp16: these, or packed ones."""
+        return pack(keys) if self.storing.key_bits == 8 else keys
+
     def changed(self, pairs: PairDistances | None = None) -> None:
         """Keys were replaced: drop what was computed from the old ones; ``pairs``: those of the new, if known."""
         self._pairs = pairs
         self._gatekeeper.forget()
+
+    def _nearest(self, queries: Tensor, scales: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The k nearest keys of each query, by the engine in use."""
+        options = self.retrieving
+        if options.engine == "faiss" and scales is None and len(self) > options.index_from:
+            if self._index is None or self._index.probes != options.probes:
+                self._index = FaissIndex(options.probes)
+            return self._index.nearest(queries, self.keys, options.k)
+        return nearest(queries, self.keys, options.k, scales, self._widened)
 
     def _whole_or_not(self, change: Callable[[], Result]) -> Result:
         """Run ``change``; whatever interrupts it, a Ctrl-C too, leaves the codebook as it was."""

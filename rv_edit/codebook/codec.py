@@ -20,6 +20,7 @@ from torch import Tensor
 from data_modules.records import RecordError
 from rv_edit.codebook.entries import make_entries
 from rv_edit.codebook.fingerprint import difference
+from rv_edit.codebook.growing import Rooms
 from rv_edit.codebook.ledger import Ledger
 from rv_edit.codebook.pairs import PairDistances
 from rv_edit.codebook.settings import Storing, read_settings
@@ -80,7 +81,7 @@ def records_text(book: Codebook, extra: Mapping[str, Any] | None = None, *, iden
         "schema": SCHEMA,
         "dim": book.dim,
         "fingerprint": book.fingerprint,
-        "storing": asdict(book.storing),
+        "storing": book.storing.stored(),
         "calibration_share": book.calibration_share,
         "edits": len(ledger.edits),
         "keys": len(book),
@@ -185,21 +186,21 @@ def restore(book: Codebook, state: Mapping[str, Tensor], text: str) -> None:
         ConfigError: damaged, of another dimension, key space, schema, or merged by other rules.
     """
     header, sentences, keys = read_lines(text)
-    for name, dtype in DTYPES.items():
-        if name not in state or state[name].dtype != dtype:
-            raise ConfigError(f"codebook: {name} is missing or of another type than {dtype}; the state is damaged")
     if header.get("dim") != book.dim:
         raise ConfigError(
             f"codebook: keys of {header.get('dim')} numbers, here {book.dim}; load the model it was made with"
         )
     refuse_other_fingerprint(header.get("fingerprint") or {}, book.fingerprint)
-    if sentences:
+    if sentences or "key_bits" in (header.get("storing") or {}):
         refuse_other_storing(read_settings(Storing, header.get("storing")), book.storing)
+    for name, dtype in {**DTYPES, "keys": book.keys.dtype}.items():
+        if name not in state or state[name].dtype != dtype:
+            raise ConfigError(f"codebook: {name} is missing or of another type than {dtype}; the state is damaged")
     share = header.get("calibration_share", 0.0)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
         raise ConfigError(f"codebook: calibration_share is {share!r}; its records are damaged")
     ledger = _ledger(book.dim, state, sentences, keys)
-    _refuse_misfit(book.dim, state, ledger)
+    _refuse_misfit(book.dim, book.keys.shape[1], state, ledger)
     device = book.keys.device
     book.ledger = ledger
     book.keys, book.radii, book.counts = (state[name].detach().clone().to(device) for name in HOT)
@@ -214,7 +215,7 @@ def restore(book: Codebook, state: Mapping[str, Tensor], text: str) -> None:
 def _ledger(
     dim: int, state: Mapping[str, Tensor], sentences: list[dict[str, Any]], keys: list[dict[str, Any]]
 ) -> Ledger:
-    ledger = Ledger(dim)
+    ledger, rooms = Ledger(dim), Rooms()
     members, radii = (state[name].detach().cpu().clone() for name in ("members", "member_radii"))
     if members.shape != (len(sentences), dim) or radii.shape != (len(sentences),):
         raise ConfigError(f"codebook: {len(sentences)} sentences but {len(members)} member keys; the state is damaged")
@@ -227,7 +228,7 @@ def _ledger(
                 edit_id, *([record[name] for record in records] for name in ("text", "kind", "provenance"))
             )
             rows = slice(len(ledger.entries), len(ledger.entries) + len(entries))
-            ledger.append(entries, members[rows], radii[rows])
+            ledger.append(entries, members[rows], radii[rows], rooms.join)
             ledger.placed += [_typed(record, "placed", str) for record in records]
         ledger.retired = {
             at: _typed(r, "superseded_by", str) for at, r in enumerate(sentences) if r["superseded_by"] is not None
@@ -250,9 +251,9 @@ def _typed(record: Mapping[str, Any], name: str, kind: type) -> Any:
     return record[name]
 
 
-def _refuse_misfit(dim: int, state: Mapping[str, Tensor], ledger: Ledger) -> None:
+def _refuse_misfit(dim: int, width: int, state: Mapping[str, Tensor], ledger: Ledger) -> None:
     n = len(ledger.groups)
-    shapes = {"keys": (n, dim), "radii": (n,), "counts": (n,)}
+    shapes = {"keys": (n, width), "radii": (n,), "counts": (n,)}
     for name, shape in shapes.items():
         if tuple(state[name].shape) != shape:
             raise ConfigError(

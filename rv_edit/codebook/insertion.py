@@ -13,8 +13,8 @@ from torch import Tensor
 from rv_edit.codebook.entries import Entry, InsertReport, Superseded
 from rv_edit.codebook.ledger import Placed
 from rv_edit.codebook.maths import merge_target
-from rv_edit.codebook.pairs import PairDistances, Row
-from rv_edit.codebook.search import blocks, distances
+from rv_edit.codebook.nearness import Nearness, row_of
+from rv_edit.codebook.pairs import PairDistances
 
 if TYPE_CHECKING:
     from rv_edit.codebook.codebook import Codebook
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 def store(book: Codebook, entries: Sequence[Entry], members: Tensor, radii: Tensor) -> InsertReport:
     """Put one checked edit into ``book``: members (m, dim) fp16 and radii (m,) fp32 in main memory."""
     before = book.nbytes
-    span = book.ledger.append(entries, members, radii)
+    span = book.ledger.append(entries, members, radii, book.rooms.join)
+    near = Nearness(book.as_kept(members), book.keys)
+    book.rooms.begin()
     superseded: list[Superseded] = []
     placed: Counter[Placed] = Counter()
     founders, full = [], 0
     for position in span:
-        superseded += _supersede(book, position)
-        group, how, passed_over = _place(book, position)
+        superseded += _supersede(book, position, near)
+        group, how, passed_over = _place(book, position, near, position - span.start)
         book.ledger.stand_by(position)
         book.ledger.placed.append(how)
         placed[how] += 1
@@ -49,7 +51,7 @@ def store(book: Codebook, entries: Sequence[Entry], members: Tensor, radii: Tens
     )
 
 
-def _supersede(book: Codebook, position: int) -> list[Superseded]:
+def _supersede(book: Codebook, position: int, near: Nearness) -> list[Superseded]:
     """Take out of force what the entry contradicts; a key left without a sentence goes."""
     ledger = book.ledger
     entry, gone = ledger.entries[position], []
@@ -61,18 +63,19 @@ def _supersede(book: Codebook, position: int) -> list[Superseded]:
             ledger.set_key(key, ledger.groups[key])
         else:
             _remove(book, key)
+            near.remove(key)
     return gone
 
 
-def _place(book: Codebook, position: int) -> tuple[tuple[int, ...], Placed, bool]:
-    """Merge the entry into the nearest key that takes it, or let it found one.
+def _place(book: Codebook, position: int, near: Nearness, number: int) -> tuple[tuple[int, ...], Placed, bool]:
+    """Merge the edit's entry ``number`` into the nearest key that takes it, or let it found one.
 
     Returns:
         the key's group, how the entry came in, and whether a nearer key was full.
     """
     ledger, entry = book.ledger, book.ledger.entries[position]
-    key, radius = ledger.members[position], ledger.radii[position]
-    row = _row(key, book.keys)
+    key, radius = book.as_kept(ledger.members[position][None])[0], ledger.radii[position]
+    row = near.row(number)
 
     def has_room(index: int) -> bool:
         sentences = ledger.sentences(ledger.groups[index])
@@ -89,37 +92,27 @@ def _place(book: Codebook, position: int) -> tuple[tuple[int, ...], Placed, bool
     )
     if target is None or condition is None:
         book.pairs.append(row)
-        book.keys = torch.cat([book.keys, key[None].to(book.keys.device)])
-        book.radii = torch.cat([book.radii, radius[None].to(book.radii.device)])
-        book.counts = torch.cat([book.counts, book.counts.new_ones(1)])
+        near.append(key)
+        book.rooms.add_key(book, key, radius)
         ledger.add_key((position,))
         return ledger.groups[-1], "new", passed_over
     # The radius stays: radii that grew with their key would swallow ever more.
     group = (*ledger.groups[target], position)
-    moved = ledger.center(group).to(book.keys.device)
-    old_row = _row(book.keys[target], book.keys) if book.pairs.wants_old_row else None
-    keys, counts = book.keys.clone(), book.counts.clone()
-    keys[target], counts[target] = moved, len(group)
-    book.pairs.move(target, _row(moved, keys), old_row)
-    book.keys, book.counts = keys, counts
+    moved = book.as_kept(ledger.center(group)[None])[0].to(book.keys.device)
+    old_row = row_of(book.keys[target], book.keys) if book.pairs.wants_old_row else None
+    book.pairs.move(target, row_of(moved, book.keys), old_row)
+    book.rooms.move_key(book, target, moved, len(group))
+    near.move(target, moved)
     ledger.set_key(target, group)
     return group, condition, passed_over
 
 
 def _remove(book: Codebook, key: int) -> None:
     pairs = book.pairs
-    old_row = _row(book.keys[key], book.keys) if pairs.wants_old_row else None
+    old_row = row_of(book.keys[key], book.keys) if pairs.wants_old_row else None
     book.keys, book.radii, book.counts = (
         torch.cat([tensor[:key], tensor[key + 1 :]]) for tensor in (book.keys, book.radii, book.counts)
     )
     book.ledger.remove_key(key)
     if pairs.drop(key, old_row):
         book.pairs = PairDistances.of(book.keys, pairs.exact_keys)
-
-
-def _row(key: Tensor, keys: Tensor) -> Row:
-    """Distances (n,) of one key to all."""
-    key = key.to(keys.device)[None]
-    parts = [distances(key, keys[rows])[0] for rows in blocks(len(keys), keys.shape[1])]
-    row: Row = torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32)
-    return row

@@ -6,7 +6,7 @@ member keys, so they count as no codebook memory and stay in main memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -16,6 +16,8 @@ from rv_edit.codebook.entries import Entry
 from rv_edit.codebook.maths import Condition
 
 Placed = Literal["new"] | Condition
+Join = Callable[[str, Tensor, Tensor], Tensor]
+"""Name of a tensor, its rows and more rows -> all of them; see :class:`~rv_edit.codebook.growing.Rooms`."""
 
 
 class Ledger:
@@ -50,12 +52,12 @@ class Ledger:
         other.edits, other._answers = dict(self.edits), dict(self._answers)
         return other
 
-    def append(self, entries: Sequence[Entry], members: Tensor, radii: Tensor) -> range:
+    def append(self, entries: Sequence[Entry], members: Tensor, radii: Tensor, join: Join) -> range:
         """Write down one edit; its entries still have to be placed. Returns their positions."""
         span = range(len(self.entries), len(self.entries) + len(entries))
         self.entries += entries
-        self.members = torch.cat([self.members, members])
-        self.radii = torch.cat([self.radii, radii])
+        self.members = join("members", self.members, members)
+        self.radii = join("member_radii", self.radii, radii)
         self.edits[entries[0].edit_id] = span
         return span
 

@@ -82,13 +82,16 @@ def merge_target(
     """
     if rule == "off" or not len(distance):
         return None, None, False
-    lapping, close = merge_conditions(distance, radius, radii, overlap, closeness)
+    # Discs that do not touch neither overlap nor, where closeness is at most 1, are close: most keys end here.
+    touching = np.flatnonzero(distance <= max(1.0, closeness) * (radius + radii))
+    lapping, close = merge_conditions(distance[touching], radius, radii[touching], overlap, closeness)
     candidates = np.flatnonzero(lapping & close if rule == "both" else lapping | close)
     passed_over = False
-    for index in candidates[np.argsort(distance[candidates], kind="stable")].tolist():
+    for place in candidates[np.argsort(distance[touching[candidates]], kind="stable")].tolist():
+        index = int(touching[place])
         if has_room(index):
-            alone: Condition = "overlap" if lapping[index] else "closeness"
-            return index, "both" if lapping[index] and close[index] else alone, passed_over
+            alone: Condition = "overlap" if lapping[place] else "closeness"
+            return index, "both" if lapping[place] and close[place] else alone, passed_over
         passed_over = True
     return None, None, passed_over
 

@@ -25,9 +25,26 @@ def edges() -> NDArray[np.float64]:
 
 
 def histogram(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Counts of ``values`` in the logarithmic bins, (bins,)."""
-    bins = np.searchsorted(edges(), values, side="right")
+    """Counts of ``values`` >= 0 in the logarithmic bins, (bins,)."""
+    if values.dtype != np.float32:
+        bins = np.searchsorted(edges(), values, side="right")
+    else:
+        # The leading bits of a float32 are a finer scale than the bins: at most one edge lies between two of its steps.
+        first = _first_bins()[np.ascontiguousarray(values).view(np.uint32) >> _STEP]
+        bins = first + (values >= edges().take(first, mode="clip"))
+        bins[first == len(edges())] = len(edges())
     return np.bincount(bins, minlength=len(edges()) + 1).astype(np.int64)
+
+
+_STEP = 14
+"""Bits of a float32 dropped: what is left (sign, exponent, 9 bits) steps by less than the width of a bin."""
+
+
+@lru_cache(maxsize=1)
+def _first_bins() -> NDArray[np.intp]:
+    """For each value of a non-negative float32's leading bits the bin of the smallest number that has them."""
+    smallest = (np.arange(1 << (31 - _STEP), dtype=np.uint32) << _STEP).view(np.float32)
+    return np.searchsorted(edges(), np.where(np.isnan(smallest), np.inf, smallest), side="right")
 
 
 def histogram_percentile(counts: NDArray[np.int64], percent: float) -> float:

@@ -6,12 +6,14 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
 from rv_edit.codebook.maths import MergeRule
 from rv_edit.errors import ConfigError
 
 Gate = Literal["percentile", "calibrated", "none"]
+Engine = Literal["exact", "faiss"]
 
 
 def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -36,18 +38,26 @@ class Storing:
         overlap: share of each disc that the intersection must exceed.
         closeness: share of each radius that the distance must stay below.
         max_values: sentences a key holds; a full one takes no other, which then founds a key of its own.
+        key_bits: 16, or 8: half the memory, keys rounded (:mod:`rv_edit.codebook.packing`).
     """
 
     merge: MergeRule = "either"
     overlap: float = 0.9
     closeness: float = 0.1
     max_values: int = 5
+    key_bits: int = 16
 
     def __post_init__(self) -> None:
         _choice("merge", self.merge, ("either", "both", "off"))
         _number("overlap", self.overlap, 0, 1)
         _number("closeness", self.closeness, 0)
         _number("max_values", self.max_values, 1, whole=True)
+        if isinstance(self.key_bits, bool) or self.key_bits not in (8, 16):
+            raise ConfigError(f"codebook: key_bits={self.key_bits!r}; give 16 or 8")
+
+    def stored(self) -> dict[str, Any]:
+        """As files and checksums have it: without what came later and is as it always was."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("key_bits", 16)}
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,9 @@ class Retrieving:
         hubness: divide distances to a key by its median distance to its ``hub_neighbours`` nearest keys.
         hub_neighbours: see ``hubness``.
         exact_keys: up to so many keys the percentile is exact, beyond it is right to 0.2 %.
+        engine: what finds the nearest keys: ``exact``, or ``faiss``, an index that may miss one (extra ``faiss``).
+        index_from: up to so many keys, and with ``hubness``, the search is exact with either.
+        probes: cells of the index that are looked at for a query; more miss less and take longer.
     """
 
     k: int = 5
@@ -74,6 +87,9 @@ class Retrieving:
     hubness: bool = False
     hub_neighbours: int = 30
     exact_keys: int = 2048
+    engine: Engine = "exact"
+    index_from: int = 100_000
+    probes: int = 16
 
     def __post_init__(self) -> None:
         _choice("gate", self.gate, ("percentile", "calibrated", "none"))
@@ -83,6 +99,11 @@ class Retrieving:
         _number("radius_factor", self.radius_factor, 0)
         _number("hub_neighbours", self.hub_neighbours, 1, whole=True)
         _number("exact_keys", self.exact_keys, 2, whole=True)
+        _choice("engine", self.engine, ("exact", "faiss"))
+        _number("index_from", self.index_from, 1, whole=True)
+        _number("probes", self.probes, 1, whole=True)
+        if self.engine == "faiss" and find_spec("faiss") is None:
+            raise ConfigError('codebook: engine=faiss needs faiss; pip install "rv-edit[faiss]", or give engine=exact')
         if not isinstance(self.hubness, bool):
             raise ConfigError(f"codebook: hubness={self.hubness!r}; give true or false")
 

@@ -128,3 +128,15 @@ class SlowCodebook:
     @staticmethod
     def values(group: dict[str, Any]) -> list[str]:
         return list(dict.fromkeys(member["text"] for member in group["members"] if member["live"]))
+
+
+def plain_stream() -> Codebook:
+    """A codebook made and calibrated without any draw: merges, and a histogram for its pairs."""
+    book = Codebook(5, {"model": "m", "layer": 1}, exact_keys=8)
+    for edit in range(14):
+        keys = torch.tensor([[(edit * 7 + row * 3 + place * place) % 11 / 4 for place in range(5)] for row in range(4)])
+        about = {"image": f"i{edit % 5}", "question": f"What is {edit % 3}?"}
+        sentences = [f"Fact {edit % 9}.{row}." for row in range(4)]
+        book.insert(f"e{edit}", keys, sentences, [0.5, 0.25, 1.5, 0.0], ["answer", *["reasoning"] * 3], [about] * 4)
+    book.calibrate(torch.arange(20).view(4, 5) / 3.0, 0.3)
+    return book

@@ -134,3 +134,59 @@ def test_one_query_falls_back_to_all_keys_where_the_preselection_cannot_decide(m
     far = torch.arange(400.0)[:, None].expand(400, 8).half()
     assert nearest(torch.zeros(1, 8), far, 5, widened=search.Widened())[1].tolist() == [[0, 1, 2, 3, 4]]
     assert len(looked) == 1
+
+
+@pytest.mark.parametrize("precision", ["highest", "high"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_near_ties_are_decided_by_exact_distances_whatever_the_product_says(precision, scaled):
+    """Keys so close to each other, and so far from 0, that a product alone would order them by chance."""
+    generator = torch.Generator().manual_seed(6)
+    keys = (100 + torch.randint(-8, 9, (900, 64), generator=generator) / 16).half()
+    queries = keys[::30].float() + torch.randn(30, 64, generator=generator) * 1e-4
+    scales = torch.ones(900) if scaled else None
+    torch.set_float32_matmul_precision(precision)
+    try:
+        d, index = nearest(queries, keys, 5, scales)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    every = distances(queries, keys)
+    values, order = every.sort(dim=1, stable=True)
+    assert torch.equal(d, values[:, :5]) and torch.equal(index, order[:, :5])
+
+
+def test_products_are_never_of_fewer_bits_than_they_claim():
+    assert search.product_dtype(torch.device("cpu")) == torch.float32
+    assert search.product_dtype(torch.device("cuda")) == torch.float64  # TF32 may be on
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert search.product_dtype(torch.device("cpu")) == torch.float64
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_estimates_never_lie_above_the_distance(scaled):
+    generator = torch.Generator().manual_seed(7)
+    keys = (torch.randn(400, 300, generator=generator) + 3).half()
+    queries = torch.randn(50, 300, generator=generator) * 2
+    scales = torch.rand(400, generator=generator) + 0.5 if scaled else None
+    estimates = search._Estimates.of(queries, keys, scales, search.Widened())
+    true = torch.cdist(queries.double(), keys.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    true = true if scales is None else true / scales
+    for column in range(400):
+        low = estimates.bound(estimates.values[:, column])
+        assert bool((low <= true[:, column]).all())
+        assert bool((low >= true[:, column] * (1 - 1e-3)).all())  # and not so far below that they say nothing
+
+
+def test_kept_keys_are_converted_only_where_they_are_new():
+    generator = torch.Generator().manual_seed(8)
+    room, queries = torch.randn(600, 20, generator=generator).half(), torch.randn(9, 20, generator=generator)
+    widened = search.Widened()
+    for count in (200, 201, 350, 600, 599):  # the same memory, more of it, then less
+        fresh = nearest(queries, room[:count], 3)
+        for left, right in zip(fresh, nearest(queries, room[:count], 3, widened=widened), strict=True):
+            assert torch.equal(left, right)
+    before = widened(room[:500])[1]
+    grown = widened(room[:510])[1]
+    assert torch.equal(before, grown[:500]) and len(grown) == 510

@@ -152,3 +152,28 @@ def _fresh(folder: Path) -> TextEncoder:
 @functools.cache
 def _alone(folder: Path, text: str) -> torch.Tensor:
     return _fresh(folder).encode([text])[0]
+
+
+def test_the_direct_pass_gives_what_the_library_gives(encoder_folder):
+    """Bit for bit for single texts, with the model's default prompt where it has one."""
+    encoder = TextEncoder(encoder_folder)
+    assert encoder._direct
+    for prompt in (None, "question"):
+        encoder._model.prompts = {"question": "what is the "}
+        encoder._model.default_prompt_name = prompt
+        for text in TEXTS[:-1]:
+            assert torch.equal(encoder._passed([text]), encoder._encoded([text]))
+    encoder._model.truncate_dim = 8
+    assert not encoder._direct and encoder.encode(["a"]).shape == (1, 8)
+
+
+def test_a_forgotten_text_is_encoded_again(encoder_folder, monkeypatch):
+    encoder, seen = TextEncoder(encoder_folder), []
+    forward = encoder._forward
+    monkeypatch.setattr(encoder, "_forward", lambda batch: seen.append(list(batch)) or forward(batch))
+    for exact in (True, False):
+        encoder.encode(["a"], exact)
+    encoder.forget()
+    for exact in (True, False):
+        encoder.encode(["a"], exact)
+    assert seen == [["a"]] * 4
