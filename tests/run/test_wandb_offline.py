@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from wandb.proto import wandb_internal_pb2
 
 BLOCK, HEAD, FILE_HEAD = 32768, 7, 7
