@@ -44,8 +44,10 @@ def flat(count: int, options: Options) -> list[Row]:
             options.clock,
         )
         for (d, at), (squares, there) in zip(results[0][0], results[0][1], strict=True):
-            assert np.array_equal(at.numpy(), there), "faiss finds other keys"
-            assert np.allclose(d.numpy() ** 2, squares, rtol=1e-3), "faiss finds other distances"
+            # Its squares are of fp32 products: of two keys that are equally near but for their error either comes first.
+            assert np.allclose(d.numpy() ** 2, squares, rtol=1e-5), "faiss finds other distances"
+            swapped = at.numpy() != there
+            assert swapped.mean() < 0.05, "faiss finds other keys"
         rows.append(
             Row(
                 f"{count:,} keys, {size} quer{'y' if size == 1 else 'ies'} at a time",
@@ -54,7 +56,7 @@ def flat(count: int, options: Options) -> list[Row]:
                 "faiss `IndexFlatL2`",
                 ratio(other, ours),
                 1.0,
-                agrees="same keys",
+                agrees="same keys, but for ties in fp32",
                 unit="ms a query",
             )
         )
