@@ -44,7 +44,7 @@ def flat(count: int, options: Options) -> list[Row]:
             options.clock,
         )
         for (d, at), (squares, there) in zip(results[0][0], results[0][1], strict=True):
-            # Its squares are of fp32 products: of two keys that are equally near but for their error either comes first.
+            # Its squares are of fp32 products: of two keys equally near but for their error either comes first.
             assert np.allclose(d.numpy() ** 2, squares, rtol=1e-5), "faiss finds other distances"
             swapped = at.numpy() != there
             assert swapped.mean() < 0.05, "faiss finds other keys"
