@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from data_modules.records import Answer, ImageRef, Question, RecordError
 
@@ -50,6 +51,14 @@ class Context:
     threshold: float | None = None
     fact_distances: tuple[float, ...] = ()
 
+    def without_farthest(self) -> Context:
+        """With one fact less, the last."""
+        return replace(self, facts=self.facts[:-1], fact_distances=self.fact_distances[:-1])
+
+
+Item = tuple[int, "Question", Context]
+"""A question about a picture: the picture's row among some features, the question, and what goes before it."""
+Result = TypeVar("Result")
 
 ContextOf = Callable[["list[Question]", "Tensor"], "list[Context]"]
 """Questions and the pooled features (B, dv) of their pictures, (B, 0) without a layer -> a context for each."""
@@ -110,7 +119,8 @@ def answer_questions(
     answers: dict[int, Answer] = {}
     for features, asked in with_contexts(vlm, questions, asking, context_of, pool_layer, pool):
         rows = [(row, questions[index], context) for row, index, context in asked]
-        scored = _score(vlm, features, rows, asking, scope)
+        together = partial(_score, vlm=vlm, features=features, asking=asking, scope=scope)
+        scored = within_reach(rows, together)
         answers.update(zip([index for _, index, _ in asked], scored, strict=True))
     return [answers[index] for index in range(len(questions))]
 
@@ -149,25 +159,27 @@ def with_contexts(
         yield features, [(row, index, context) for (row, index), context in zip(rows, contexts, strict=True)]
 
 
-def _score(
-    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking, scope: Scope | None
-) -> list[Answer]:
-    """Score one chunk's questions; facts that make a prompt longer than the model reads go, the farthest first."""
+def within_reach(asked: list[Item], together: Callable[[list[Item]], list[Result]]) -> list[Result]:
+    """``together`` of a chunk's questions; facts that make a prompt longer than the model reads go, the farthest first.
+
+    Raises:
+        RecordError: a question is longer than the model reads without any facts.
+    """
     from rv_edit.vlm import PromptTooLongError
 
     try:
-        return _score_together(vlm, features, asked, asking, scope)
+        return together(asked)
     except PromptTooLongError as error:
         if len(asked) > 1:
-            return [answer for item in asked for answer in _score(vlm, features, [item], asking, scope)]
+            return [found for item in asked for found in within_reach([item], together)]
         row, question, context = asked[0]
         if not context.facts:
             raise RecordError(f"question {question.id}: {error}") from error
-        return _score(vlm, features, [(row, question, replace(context, facts=context.facts[:-1]))], asking, scope)
+        return within_reach([(row, question, context.without_farthest())], together)
 
 
-def _score_together(
-    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking, scope: Scope | None
+def _score(
+    asked: list[Item], *, vlm: VLM, features: ImageFeatures, asking: Asking, scope: Scope | None
 ) -> list[Answer]:
     merged = [distinct_choices(question.choices) for _, question, _ in asked]
     with nullcontext({}) if scope is None else scope() as decided:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from data_modules.records import Question, RecordError
-from rv_edit.editors.answering import Asking, Context, ContextOf, with_contexts
+from data_modules.records import Question
+from rv_edit.editors.answering import Asking, Context, ContextOf, Item, with_contexts, within_reach
 
 if TYPE_CHECKING:
     from rv_edit.vlm import VLM, ImageFeatures
@@ -38,27 +39,16 @@ def write_answers(
     written: dict[int, Written] = {}
     for features, asked in with_contexts(vlm, questions, asking, context_of, pool_layer, pool):
         items = [(row, questions[index], context) for row, index, context in asked]
-        texts = _write(vlm, features, items, asking, max_new_tokens)
+        together = partial(_write, vlm=vlm, features=features, asking=asking, max_new_tokens=max_new_tokens)
+        texts = within_reach(items, together)
         written.update(zip([index for _, index, _ in asked], texts, strict=True))
     return [written[index] for index in range(len(questions))]
 
 
 def _write(
-    vlm: VLM, features: ImageFeatures, asked: list[tuple[int, Question, Context]], asking: Asking, tokens: int
+    asked: list[Item], *, vlm: VLM, features: ImageFeatures, asking: Asking, max_new_tokens: int
 ) -> list[Written]:
-    """Write one chunk's answers; facts that make a prompt longer than the model reads go, the farthest first."""
-    from rv_edit.vlm import PromptTooLongError
-
     prompts = [vlm.format_prompt(question.text, context.facts) for _, question, context in asked]
-    try:
-        texts = vlm.generate(
-            features.pick([row for row, _, _ in asked]), prompts, max_new_tokens=tokens, batch_size=asking.batch_size
-        )
-    except PromptTooLongError as error:
-        if len(asked) > 1:
-            return [answer for item in asked for answer in _write(vlm, features, [item], asking, tokens)]
-        row, question, context = asked[0]
-        if not context.facts:
-            raise RecordError(f"question {question.id}: {error}") from error
-        return _write(vlm, features, [(row, question, replace(context, facts=context.facts[:-1]))], asking, tokens)
+    rows = features.pick([row for row, _, _ in asked])
+    texts = vlm.generate(rows, prompts, max_new_tokens=max_new_tokens, batch_size=asking.batch_size)
     return [Written(text, context) for text, (_, _, context) in zip(texts, asked, strict=True)]

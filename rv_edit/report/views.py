@@ -165,8 +165,7 @@ def edit_view(result: RunResult, place: int, longest: int, quality: int) -> Edit
 
 def _retrieved(answer: Answer) -> tuple[RetrievedView, ...]:
     """Each sentence with the distance of its key; without one where the editor does not tell."""
-    known = len(answer.fact_distances) == len(answer.facts)
-    told = answer.fact_distances if known else (None,) * len(answer.facts)
+    told = answer.fact_distances or (None,) * len(answer.facts)
     return tuple(RetrievedView(clean(fact), distance) for fact, distance in zip(answer.facts, told, strict=True))
 
 

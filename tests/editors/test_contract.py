@@ -251,6 +251,7 @@ def test_prompts_too_long_lose_the_farthest_facts(make_editor: Maker) -> None:
         editor.edit(replace(edit, question=f"{edit.question} " + "cat " * 110))
     (answer,) = editor.answer([make_edit(0, facts=0).as_question()])
     assert 1 <= len(answer.facts) < 5 == len(answer.distances)
+    assert len(answer.fact_distances) == len(answer.facts)
 
 
 def test_editor_options_are_checked(make_editor: Maker) -> None:

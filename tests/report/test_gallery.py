@@ -92,7 +92,7 @@ def test_hostile_text_stays_text(run: RunResult) -> None:
         (replace(question, text=HOSTILE, choices=(HOSTILE,) * 4, edit_id=question.edit_id and HOSTILE), answer)
         for question, answer in hostile.after
     ]
-    answers = [(question, replace(answer, facts=(HOSTILE,))) for question, answer in questions]
+    answers = [(question, replace(answer, facts=(HOSTILE,), fact_distances=(0.5,))) for question, answer in questions]
     result = replace(
         hostile,
         edits=[edit],
