@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rv_edit.durable import sync_folder
 from rv_edit.errors import ConfigError
 
 _HEAD, _MIDDLE, _TAIL = b'{"sha256": "', b'", "record": ', b"}\n"
@@ -151,15 +152,6 @@ def _damaged(path: Path, number: int) -> ConfigError:
         f"journal {path}, line {number}: damaged or missing, and no last line that a crash tore; restore the "
         "file from a copy, or move it away to begin without these edits"
     )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, as fsync does a file's content."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read(line: bytes) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ from data_modules.images import decode
 from data_modules.records import ImageRef
 from rv_edit.app.errors import RequestError
 from rv_edit.app.fetching import fetch
-from rv_edit.app.journal import sync_folder
 from rv_edit.app.settings import Limits, Remote
+from rv_edit.durable import sync_folder
 
 
 @dataclass(frozen=True)

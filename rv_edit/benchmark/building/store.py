@@ -13,6 +13,7 @@ from PIL import Image
 
 from data_modules.records import ImageRef, RecordError
 from rv_edit.benchmark.building.journal import disk_error
+from rv_edit.durable import sync_folder
 from rv_edit.errors import ConfigError
 
 FORMATS = {"png": ("PNG", {}), "jpg": ("JPEG", {"quality": 95})}
@@ -55,7 +56,7 @@ class PictureStore:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(draft, path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -80,15 +81,6 @@ class PictureStore:
             return ImageRef(sha=row["sha"], path=str(path)).open()
         except RecordError as error:
             raise ConfigError(f"{path}: damaged; delete it and give the same command again") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Let the name of a new file outlive a power cut, as its content does."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_blank(image: Image.Image, spread: int) -> bool:
