@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rv_edit.report.figures import ablation_figure, save_figure, sequential_figure, times_figure
 from rv_edit.report.files import write_together
 from rv_edit.report.tables import write_csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KIB = 1024
 Row = dict[str, Any]
@@ -53,9 +56,7 @@ def write_curves(folder: Path, rows: Sequence[Row], title: str) -> list[Path]:
     Raises:
         ReportError: one of them cannot be written.
     """
-    table = folder / "curves.csv"
-    write_together({table: partial(write_csv, _even(rows))})
-    return [table, save_figure(sequential_figure(rows, title), folder / "curves.png")]
+    return _write(folder / "curves", rows, sequential_figure(rows, title))
 
 
 def write_times(folder: Path, rows: Sequence[Row], title: str) -> list[Path]:
@@ -64,9 +65,7 @@ def write_times(folder: Path, rows: Sequence[Row], title: str) -> list[Path]:
     Raises:
         ReportError: one of them cannot be written.
     """
-    table = folder / "times.csv"
-    write_together({table: partial(write_csv, _even(rows))})
-    return [table, save_figure(times_figure(rows, title), folder / "times.png")]
+    return _write(folder / "times", rows, times_figure(rows, title))
 
 
 def write_ablation(folder: Path, rows: Sequence[Row], option: str, title: str) -> list[Path]:
@@ -75,9 +74,14 @@ def write_ablation(folder: Path, rows: Sequence[Row], option: str, title: str) -
     Raises:
         ReportError: one of them cannot be written.
     """
-    table = folder / "ablation.csv"
+    return _write(folder / "ablation", rows, ablation_figure(rows, option, title))
+
+
+def _write(place: Path, rows: Sequence[Row], figure: Figure) -> list[Path]:
+    """A figure and the table it can be drawn from, as ``place`` with the endings of both."""
+    table = place.with_suffix(".csv")
     write_together({table: partial(write_csv, _even(rows))})
-    return [table, save_figure(ablation_figure(rows, option, title), folder / "ablation.png")]
+    return [table, save_figure(figure, place.with_suffix(".png"))]
 
 
 def _even(rows: Sequence[Row]) -> list[Row]:

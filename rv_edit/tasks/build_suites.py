@@ -15,7 +15,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from data_modules.built_suites import ABOUT, EDITS, ITEMS
-from rv_edit.benchmark import error_chains
 from rv_edit.benchmark.building.assemble import dump_lines, edit_row, items_of, merged, summary
 from rv_edit.benchmark.building.captions import caption_all, own_caption, read_captions
 from rv_edit.benchmark.building.checking import VLMChecker, VLMHolder
@@ -36,7 +35,7 @@ from rv_edit.tasks.build_options import (
     options_of_folder,
 )
 from rv_edit.tasks.checks import EditOptions, check_options
-from rv_edit.tasks.preparing import Scoring, mine_errors
+from rv_edit.tasks.preparing import Scoring, chains_of, mine_errors
 
 if TYPE_CHECKING:
     from data_modules.bundle import DataBundle
@@ -177,16 +176,7 @@ def _plans(
     chains: list[tuple[int, ...]] = [()] * len(edits)
     if "coe_gen" in options.settings.suites:
         with _bar("Error chains", len(edits), "edit") as advance:
-            found = error_chains(
-                vlm,
-                edits,
-                statement=scoring.statement,
-                threshold=scoring.denied,
-                cache_dir=scoring.cache,
-                batch_size=scoring.batch_size,
-                progress=_steps(advance),
-            )
-        chains = [chain.facts for chain in found]
+            chains = chains_of(vlm, edits, scoring, _steps(advance))
     model = f"{PurePath(vlm.name).name}@{vlm.fingerprint[:12]}"
     del vlm
     if options.release and (checker is None or checker.holder is not edited):

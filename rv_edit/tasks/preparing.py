@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,23 +186,28 @@ def _suites(
             for item, question in zip(scored, questions, strict=True)
         ]
 
-    def chains_of(chosen: Sequence[Edit]) -> list[tuple[int, ...]]:
-        chains = error_chains(
-            vlm,
-            chosen,
-            statement=scoring.statement,
-            threshold=scoring.denied,
-            cache_dir=scoring.cache,
-            batch_size=scoring.batch_size,
-        )
-        return [chain.facts for chain in chains]
-
-    report = SuiteReport()
-    suites = build_suites(data.provider, edits, records, chains_of, loc, was_right=was_right, report=report)
+    report, chains = SuiteReport(), partial(chains_of, vlm, scoring=scoring)
+    suites = build_suites(data.provider, edits, records, chains, loc, was_right=was_right, report=report)
     if data.provider is None:
         log.info("%s comes without further suites: acc and loc are asked", data.name)
     log.info("%s", ", ".join(f"{suite} {len(suites[suite])}" for suite in SUITES if suites[suite]) + " questions")
     return suites, report
+
+
+def chains_of(
+    vlm: VLM, edits: Sequence[Edit], scoring: Scoring, progress: Callable[[int, int], None] | None = None
+) -> list[tuple[int, ...]]:
+    """The error-inducing facts of each edit, as positions among its reasoning."""
+    chains = error_chains(
+        vlm,
+        edits,
+        statement=scoring.statement,
+        threshold=scoring.denied,
+        cache_dir=scoring.cache,
+        batch_size=scoring.batch_size,
+        progress=progress,
+    )
+    return [chain.facts for chain in chains]
 
 
 def _clear(mined: Mined, rounding: float) -> tuple[list[str], list[str], int]:

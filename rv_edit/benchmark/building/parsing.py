@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,19 +74,8 @@ def rephrasings(text: str, question: str) -> tuple[list[str], Counter[str]]:
     >>> rephrasings('["What is it?", "what is it", "Name it."]', "What IS it?")
     (['Name it.'], Counter({'the edited question itself': 2}))
     """
-    kept: dict[str, str] = {}
-    bad: Counter[str] = Counter()
-    for item in parse_texts(text):
-        key = question_key(item)
-        if not item:
-            bad[EMPTY] += 1
-        elif key == question_key(question):
-            bad[EDITED] += 1
-        elif key in kept:
-            bad[REPEATED] += 1
-        else:
-            kept[key] = item
-    return list(kept.values()), bad
+    edited = question_key(question)
+    return _distinct(parse_texts(text), lambda item: EDITED if question_key(item) == edited else None)
 
 
 def scenes(text: str, most_words: int) -> tuple[list[str], Counter[str]]:
@@ -97,16 +87,23 @@ def scenes(text: str, most_words: int) -> tuple[list[str], Counter[str]]:
     >>> scenes('["A cat sits.", "A cat sits", "It is red. It is big."]', 20)
     (['A cat sits.'], Counter({'repeated': 1, 'more than one sentence': 1}))
     """
+
+    def fault(item: str) -> str | None:
+        if len(item.split()) >= most_words:
+            return TOO_LONG
+        return SEVERAL if _SENTENCE_END.search(item) else None
+
+    return _distinct(parse_texts(text), fault)
+
+
+def _distinct(items: Sequence[str], fault: Callable[[str], str | None]) -> tuple[list[str], Counter[str]]:
+    """Items without a fault, each once, and how many others there were: empty, at fault, or repeated."""
     kept: dict[str, str] = {}
     bad: Counter[str] = Counter()
-    for item in parse_texts(text):
+    for item in items:
         key = question_key(item)
-        if not item:
-            bad[EMPTY] += 1
-        elif len(item.split()) >= most_words:
-            bad[TOO_LONG] += 1
-        elif _SENTENCE_END.search(item):
-            bad[SEVERAL] += 1
+        if reason := fault(item) if item else EMPTY:
+            bad[reason] += 1
         elif key in kept:
             bad[REPEATED] += 1
         else:
