@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
@@ -68,16 +68,15 @@ def by_retrieval(rows: Iterable[Mapping[str, Any]], told: Mapping[str, Told]) ->
 
 def by_subset(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Tally, Tally]]:
     """R-Gen before and after, by the facts a question rests on (``0``, ``01``, …: the end of its id after ``/r``)."""
-    counts: dict[str, list[list[int]]] = {}
+    asked, before, after = Counter[str](), Counter[str](), Counter[str]()
     for row in rows:
         if row["suite"] == "r_gen" and "/r" in row["id"]:
-            (n_before, before), (n_after, after) = counts.get(row["id"].rpartition("/r")[2], [[0, 0], [0, 0]])
-            counts[row["id"].rpartition("/r")[2]] = [
-                [n_before + 1, before + bool(row["correct_before"])],
-                [n_after + 1, after + bool(row["correct"])],
-            ]
-    order = sorted(counts, key=lambda part: (len(part), part))
-    return {part: (Tally(*counts[part][0]), Tally(*counts[part][1])) for part in order}
+            part = row["id"].rpartition("/r")[2]
+            asked[part] += 1
+            before[part] += bool(row["correct_before"])
+            after[part] += bool(row["correct"])
+    order = sorted(asked, key=lambda part: (len(part), part))
+    return {part: (Tally(asked[part], before[part]), Tally(asked[part], after[part])) for part in order}
 
 
 class Lost(NamedTuple):

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Cell:
         return out / self.model / self.dataset / name
 
 
+@cache
 def stamp(model: str) -> str:
     """Hash of a pocket model's weights and of the world's own code, on which the figures of a cell depend."""
     world = sorted((ROOT / "rv_edit/pocket").glob("*.py"))
@@ -69,17 +71,22 @@ def stamp(model: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def mark(cell: Cell, edits: int) -> str:
+    """What a finished cell has in its ``stamp.txt``: weights and world, and how many edits."""
+    return f"{stamp(cell.model)} {edits}"
+
+
 def is_there(cell: Cell, out: Path, edits: int) -> bool:
     """Whether a cell has run, with these weights, this world and so many edits."""
-    mark = cell.folder(out) / "stamp.txt"
-    return mark.is_file() and mark.read_text() == f"{stamp(cell.model)} {edits}"
+    place = cell.folder(out) / "stamp.txt"
+    return place.is_file() and place.read_text() == mark(cell, edits)
 
 
 def run_cell(cell: Cell, out: Path, edits: int) -> None:
     """Run a cell unless it is there."""
     if is_there(cell, out, edits):
         return
-    folder, before = cell.folder(out), f"{stamp(cell.model)} {edits}"
+    folder, current = cell.folder(out), mark(cell, edits)
     command = [sys.executable, "run.py", f"model={cell.model}", f"dataset={cell.dataset}", "experiment=locality"]
     command += [f"dataset.edits={edits}", "logger=none", "callbacks=none", f"hydra.run.dir={folder}"]
     print(" ".join(command + VARIANTS[cell.variant]), flush=True)
@@ -96,7 +103,7 @@ def run_cell(cell: Cell, out: Path, edits: int) -> None:
     if done.returncode:
         print(f"{cell}: failed, see {folder / 'terminal.txt'}", flush=True)
     else:
-        (folder / "stamp.txt").write_text(before)
+        (folder / "stamp.txt").write_text(current)
 
 
 def figure(value: Mapping[str, Any], suite: str, judged: bool) -> str:

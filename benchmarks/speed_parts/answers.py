@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.speed_parts.common import Options, Part, Row, alternately, machine, questions_of, ratio
+from benchmarks.speed_parts.common import MS, Options, Part, Row, alternately, machine, questions_of
 from benchmarks.speed_parts.editing import known_keys, reasonedit
 from benchmarks.speed_parts.scoring import agreement
 from data_modules.records import Answer, Question
@@ -30,13 +30,13 @@ def measure(options: Options) -> Part:
             assert all(len(answer.facts) for given, _ in results for answer in given), "a question retrieved nothing"
             facts = statistics.mean(len(answer.facts) for given, _ in results for answer in given)
             rows.append(
-                Row(
+                Row.timed(
                     f"{name}: {size} question{'s' * (size > 1)} at a time, {facts:.1f} facts each",
-                    1e3 * statistics.median(ours) / size,
-                    1e3 * statistics.median(other) / size,
+                    ours,
+                    other,
                     "the same model and prompts without an editor",
-                    ratio(ours, other),
                     TARGET,
+                    per=size * MS,
                     at_least=False,
                     agrees=f"same choice, log-probabilities to {apart:.0e}",
                     unit="ms a question",

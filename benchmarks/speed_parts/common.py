@@ -18,6 +18,8 @@ from rv_edit.report.provenance import git_hash, versions
 WEIGHTS = "package://rv_edit.pocket/weights"
 FAMILIES = ("llava", "instructblip", "qwen3vl")
 T = TypeVar("T")
+MS = 1e-3
+"""Seconds in a millisecond."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,28 @@ class Row:
     at_least: bool = True
     agrees: str = ""
     unit: str = "ms"
+
+    @classmethod
+    def timed(
+        cls,
+        what: str,
+        ours: Sequence[float],
+        other: Sequence[float],
+        alternative: str,
+        target: float | None,
+        *,
+        per: float = MS,
+        at_least: bool = True,
+        agrees: str = "",
+        unit: str = "ms",
+    ) -> Row:
+        """A row of the seconds of the rounds: their medians, each divided by ``per``, and the median of their ratios.
+
+        With ``at_least`` the ratio says how many times as fast ours is, else what share of the other's time it takes.
+        """
+        found = ratio(other, ours) if at_least else ratio(ours, other)
+        medians = statistics.median(ours) / per, statistics.median(other) / per
+        return cls(what, *medians, alternative, found, target, at_least, agrees, unit)
 
     @property
     def met(self) -> bool | None:

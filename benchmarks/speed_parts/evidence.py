@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-
-from benchmarks.speed_parts.common import WEIGHTS, Options, Part, Row, alternately, machine, ratio
+from benchmarks.speed_parts.common import WEIGHTS, Options, Part, Row, alternately, machine
 from benchmarks.speed_parts.plain import evidence
 from rv_edit.evidence import EvidenceSelector
 from rv_edit.vlm import load_vlm
@@ -39,12 +37,11 @@ def measure(options: Options) -> Part:
         found = sum(bool(boxes) for left, _ in results for boxes in left)
         notes.append(f"{name}: crops were found for {found} of {FACTS * len(results)} facts.")
         rows.append(
-            Row(
+            Row.timed(
                 f"{name}: evidence of an edit, {FACTS} facts",
-                1e3 * statistics.median(ours),
-                1e3 * statistics.median(other),
+                ours,
+                other,
                 "a `transformers` forward a patch and fact",
-                ratio(other, ours),
                 TARGETS.get(name, TARGET),
                 agrees="same crops",
                 unit="ms an edit",

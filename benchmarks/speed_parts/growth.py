@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.speed_parts.common import Options, Part, Row, alternately, machine, ratio
+from benchmarks.speed_parts.common import Options, Part, Row, alternately, machine
 from benchmarks.speed_parts.editing import fill, known_keys, reasonedit
 from data_modules.records import Edit, EditReceipt
 from rv_edit.codebook import Codebook
@@ -51,12 +51,11 @@ def measure(options: Options) -> Part:
     stored = [receipt.keys_added + receipt.keys_merged for pair in results for receipt in pair]
     merged = sum(receipt.keys_merged for pair in results for receipt in pair)
     rows = [
-        Row(
+        Row.timed(
             f"{name}: edit {options.of(LATE, 12):,} and a question, {len(books[0].codebook):,} keys",
-            1e3 * statistics.median(late),
-            1e3 * statistics.median(early),
+            late,
+            early,
             f"edit {options.of(EARLY, 12)}",
-            ratio(late, early),
             COST,
             at_least=False,
             agrees="same crops",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.speed_parts.common import Options, Part, Row, alternately, machine, ratio
+from benchmarks.speed_parts.common import MS, Options, Part, Row, alternately, machine
 from rv_edit.codebook.indexed import FaissIndex
 from rv_edit.codebook.search import Widened, nearest
 
@@ -39,13 +38,13 @@ def measure(options: Options) -> Part:
         assert bool((near >= exact).all()), "the index found something nearer than the nearest"
     what = f"{count:,} keys of {DIM} numbers in {CLUSTERS:,} clusters"
     rows = [
-        Row(
+        Row.timed(
             f"{what}, {ASKED} queries at a time",
-            1e3 * statistics.median(ours) / ASKED,
-            1e3 * statistics.median(other) / ASKED,
+            ours,
+            other,
             "the exact search",
-            ratio(other, ours),
             FASTER,
+            per=ASKED * MS,
             unit="ms a query",
         ),
         Row(f"{what}: recall of the {K} nearest", recall, 1.0, "the exact search", recall, RECALL, unit="of 1"),

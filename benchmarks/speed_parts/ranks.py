@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed_parts.common import Options, Part, Row, machine, ratio
+from benchmarks.speed_parts.common import Options, Part, Row, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET, RANKS, EDITS = 1.8, 2, 100
@@ -30,13 +29,13 @@ def measure(options: Options) -> Part:
                 seconds[ranks].append(found["timings"]["editing"])
                 checksums.add(found["codebook"]["checksum"])
     assert len(checksums) == 1, "two ranks made another codebook than one"
-    row = Row(
+    row = Row.timed(
         f"{edits} edits on {RANKS} ranks",
-        statistics.median(seconds[RANKS]) / edits,
-        statistics.median(seconds[1]) / edits,
+        seconds[RANKS],
+        seconds[1],
         "one rank",
-        ratio(seconds[1], seconds[RANKS]),
         TARGET if cores >= RANKS else None,
+        per=edits,
         agrees="byte-equal codebooks",
         unit="s an edit",
     )

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.speed_parts.common import WEIGHTS, Options, Part, Row, alternately, machine, opened, questions_of, ratio
+from benchmarks.speed_parts.common import (
+    MS,
+    WEIGHTS,
+    Options,
+    Part,
+    Row,
+    alternately,
+    machine,
+    opened,
+    questions_of,
+)
 from benchmarks.speed_parts.plain import choice_scores
 from data_modules.records import Question
 from rv_edit.editors.answering import distinct_choices
@@ -48,13 +57,13 @@ def compared(vlm: VLM, what: str, calls: Sequence[Sequence[Question]], target: f
     )
     apart = agreement(results[0][0], results[0][1])
     number = sum(map(len, calls))
-    return Row(
+    return Row.timed(
         what,
-        1e3 * statistics.median(ours) / number,
-        1e3 * statistics.median(other) / number,
+        ours,
+        other,
         "a `transformers` forward a choice",
-        ratio(other, ours),
         target,
+        per=number * MS,
         agrees=f"same choice, log-probabilities to {apart:.0e}",
         unit="ms a question",
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
-
 import numpy as np
 import torch
 
-from benchmarks.speed_parts.common import Options, Part, Row, alternately, machine, ratio
+from benchmarks.speed_parts.common import MS, Options, Part, Row, alternately, machine
 from rv_edit.codebook.search import Widened, nearest
 
 DIM, K = 1792, 5
@@ -49,13 +47,13 @@ def flat(count: int, options: Options) -> list[Row]:
             swapped = at.numpy() != there
             assert swapped.mean() < 0.05, "faiss finds other keys"
         rows.append(
-            Row(
+            Row.timed(
                 f"{count:,} keys, {size} quer{'y' if size == 1 else 'ies'} at a time",
-                1e3 * statistics.median(ours) / calls / size,
-                1e3 * statistics.median(other) / calls / size,
+                ours,
+                other,
                 "faiss `IndexFlatL2`",
-                ratio(other, ours),
                 1.0,
+                per=calls * size * MS,
                 agrees="same keys, but for ties in fp32",
                 unit="ms a query",
             )
