@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from rv_edit.editors.base import Capabilities
+from tests.copied_tree import followed, python
 from tests.editors import test_every_editor
 from tests.editors.collected import NAMES, NEEDS, PROMISES
 from tests.source_tree import ROOT
@@ -24,31 +23,20 @@ CONTRACT = Path(test_every_editor.__file__).relative_to(ROOT).as_posix()
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, without what is large, and the page's files in it."""
-    folder = tmp_path_factory.mktemp("editor")
-    large = shutil.ignore_patterns("weights", "__pycache__")
-    for name in ("rv_edit", "data_modules", "conf", "tests/editors", "tests/vlm", "tests/embedding", "tests/run"):
-        shutil.copytree(ROOT / name, folder / name, ignore=large)
-    for name in ("pyproject.toml", "tests/conftest.py", "tests/source_tree.py", "tests/helpers_ddp.py"):
-        shutil.copy(ROOT / name, folder / name)
-    page = (ROOT / "docs/adding_an_editor.md").read_text(encoding="utf-8")
-    written = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
-    assert set(written) == FILES
-    for name, text in written.items():
-        assert not (folder / name).exists()
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
+    folders = ("rv_edit", "data_modules", "conf", "tests/editors", "tests/vlm", "tests/embedding", "tests/run")
+    files = (
+        "pyproject.toml",
+        "tests/conftest.py",
+        "tests/source_tree.py",
+        "tests/copied_tree.py",
+        "tests/helpers_ddp.py",
+    )
+    return followed(tmp_path_factory.mktemp("editor"), "adding_an_editor.md", FILES, folders, files)
 
 
 def contract(tree: Path, chosen: str) -> subprocess.CompletedProcess[str]:
     """Run those cases of the contract on the copy."""
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, CONTRACT],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-    )
+    return python(tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, CONTRACT)
 
 
 def test_the_editor_is_new() -> None:

@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from rv_edit.errors import ConfigError
 from rv_edit.vlm import VLM
 from tests.editors.collected import NAMES, PROMISES, build, capabilities, cells, page, promise
 from tests.editors.conftest import make_edit, question
+from tests.editors.stopping import Stopped, StopsBefore
 from tests.helpers_ddp import run_ddp
 from tests.source_tree import ROOT
 
@@ -164,21 +164,6 @@ def test_saved_and_loaded_answers_the_same(name: str, overrides: list[str], tmp_
     with pytest.raises(ConfigError) as caught:
         by_state.load(tmp_path / "nothing")
     assert "\n" not in str(caught.value)
-
-
-class Stopped(Exception):
-    pass
-
-
-class StopsBefore(Callback):
-    """Ends the process's work before an edit, as a crash would."""
-
-    def __init__(self, edit: int) -> None:
-        self.edit = edit
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx == self.edit:
-            raise Stopped
 
 
 def trainer(folder: Path, *callbacks: Callback) -> Trainer:

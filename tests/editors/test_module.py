@@ -6,7 +6,6 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,6 +18,7 @@ from rv_edit.editors.callbacks import EditCheckpoint, EditProgressBar
 from rv_edit.editors.module import EditorModule, SingleEditModule
 from rv_edit.editors.reasonedit import ReasonEdit
 from tests.editors.conftest import make_edit, question
+from tests.editors.stopping import Stopped, StopsBefore
 
 Maker = Callable[..., ReasonEdit]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -80,25 +80,12 @@ def test_metrics_are_those_of_the_answers(make_editor: Maker, tmp_path: Path) ->
     assert run.callback_metrics["test/acc"] == pytest.approx(module.results["acc"])
 
 
-class Interrupted(Exception):
-    pass
-
-
-class Dies(Callback):
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        if batch_idx == self.after:
-            raise Interrupted
-
-
 @pytest.mark.parametrize("killed", [3, 5])
 def test_interrupted_and_resumed_is_uninterrupted(make_editor: Maker, tmp_path: Path, killed: int) -> None:
     whole = EditorModule(make_editor(merge="either"))
     trainer(tmp_path).fit(whole, datamodule=EditStreamDataModule(edits(6)))
-    dying = trainer(tmp_path, EditCheckpoint(2, str(tmp_path)), Dies(killed))
-    with pytest.raises(Interrupted):
+    dying = trainer(tmp_path, EditCheckpoint(2, str(tmp_path)), StopsBefore(killed))
+    with pytest.raises(Stopped):
         dying.fit(EditorModule(make_editor(merge="either")), datamodule=EditStreamDataModule(edits(6)))
     resumed = EditorModule(make_editor(merge="either"))
     run = trainer(tmp_path)

@@ -19,7 +19,8 @@ from rv_edit.editors.callbacks import EditCheckpoint
 from rv_edit.editors.reasonedit import ReasonEdit
 from rv_edit.editors.sequential import Point, SequentialModule
 from tests.editors.conftest import make_edit, question
-from tests.editors.test_module import Dies, Interrupted, trainer
+from tests.editors.stopping import Stopped, StopsBefore
+from tests.editors.test_module import trainer
 
 Maker = Callable[..., ReasonEdit]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -115,8 +116,8 @@ def test_a_refused_edit_is_not_asked_about(make_editor: Maker, tmp_path: Path) -
 def test_interrupted_and_resumed_is_uninterrupted(make_editor: Maker, tmp_path: Path, killed: int) -> None:
     whole = module(make_editor())
     trainer(tmp_path).fit(whole, datamodule=EditStreamDataModule(EDITS))
-    dying = trainer(tmp_path, EditCheckpoint(1, str(tmp_path)), Dies(killed))
-    with pytest.raises(Interrupted):
+    dying = trainer(tmp_path, EditCheckpoint(1, str(tmp_path)), StopsBefore(killed))
+    with pytest.raises(Stopped):
         dying.fit(module(make_editor()), datamodule=EditStreamDataModule(EDITS))
     resumed, logger = module(make_editor()), CSVLogger(tmp_path, name="", version="csv")
     run: Trainer = trainer(tmp_path)

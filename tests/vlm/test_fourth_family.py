@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from rv_edit.vlm import known_families
-from tests.source_tree import ROOT
+from tests.copied_tree import followed, python
 from tests.vlm.test_collection import CASES, CONTRACT
 
 NAME = "idefics3"
@@ -23,31 +20,9 @@ FILES = {f"rv_edit/vlm/{NAME}.py", f"conf/model/{NAME}.yaml", f"tests/vlm/tiny_{
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, without what is large, and the page's files in it."""
-    folder = tmp_path_factory.mktemp("fourth")
-    large = shutil.ignore_patterns("weights", "__pycache__")
-    for name in ("rv_edit", "data_modules", "conf", "tests/vlm"):
-        shutil.copytree(ROOT / name, folder / name, ignore=large)
-    for name in ("pyproject.toml", "tests/conftest.py", "tests/source_tree.py"):
-        shutil.copy(ROOT / name, folder / name)
-    page = (ROOT / "docs/adding_a_vlm.md").read_text(encoding="utf-8")
-    written = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
-    assert set(written) == FILES
-    for name, text in written.items():
-        assert not (folder / name).exists()
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
-
-
-def python(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python on the copy."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree)},
-    )
+    folders = ("rv_edit", "data_modules", "conf", "tests/vlm")
+    files = ("pyproject.toml", "tests/conftest.py", "tests/source_tree.py", "tests/copied_tree.py")
+    return followed(tmp_path_factory.mktemp("fourth"), "adding_a_vlm.md", FILES, folders, files)
 
 
 def test_the_family_is_new() -> None:
