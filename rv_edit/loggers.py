@@ -76,10 +76,15 @@ def wandb(
             chosen = "offline"
     offline = chosen == "offline"
     if run is None:
-        settings["settings"] = client.Settings(silent=True)  # its banner would drown the one line above
-    return WandbLogger(
+        # its banner, and what it says of every artifact, would drown the one line above
+        settings["settings"] = client.Settings(silent=True)
+        os.environ["WANDB_SILENT"] = "true"
+    logger = WandbLogger(
         offline=offline, log_model=log_model and chosen == "online", experiment=run, save_dir=save_dir, **settings
     )
+    # Lightning hands on an option that nobody gave, and the client warns that it will be removed
+    getattr(logger, "_wandb_init", {}).pop("anonymous", None)
+    return logger
 
 
 def choose_mode(mode: str) -> tuple[str, str]:

@@ -58,6 +58,7 @@ def run(cfg: DictConfig) -> dict[str, Any] | None:
             made is kept, and the same command goes on.
     """
     edit_options, options = check_options(cfg), BuildOptions.of(cfg)
+    log.info("suites go to %s (task.folder), not to hydra.run.dir", options.folder)
     texts, images = build_providers(cfg, options)
     known = read_captions(options.captions)
     data: DataBundle = instantiate(cfg.dataset.source, _convert_="all")

@@ -140,7 +140,9 @@ def _edit_and_ask(
         checkpoint = None if options.resume is None else str(options.resume)
         with clock("editing", watched=True):
             trainer.fit(module, datamodule=feed, ckpt_path=checkpoint)
-    if not single:
+    if not editor.capabilities.edits:  # asking the same model again gives the same answers
+        module.asked = list(unedited.asked)
+    elif not single:
         with clock("asking after"):
             trainer.test(module, datamodule=feed, verbose=False)
     return unedited.asked, module

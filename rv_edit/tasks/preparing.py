@@ -122,6 +122,8 @@ def mine_errors(data: DataBundle, vlm: VLM, scoring: Scoring) -> tuple[Mined, li
         What was mined; ids of the errors and of the right answers that rounding cannot turn, in the order in which
         edits are made; how many records are neither.
     """
+    known = "" if scoring.cache is None else f"; what was asked before is in {scoring.cache / 'scores'}"
+    log.info("asking %s questions to find the errors%s", f"{len(data.records):,}", known)
     with _bar("Mining", len(data.records)) as bar:
         mined = mine_pool(vlm, data.records, scoring, lambda asked, _, errors, __: _advance(bar, asked, errors=errors))
     asked = len(mined.errors) + len(mined.correct)

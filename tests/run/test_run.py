@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import DictConfig
 
-from data_modules.records import SUITES
+from data_modules.records import SUITES, Answer, Question
 from rv_edit.cli import one_line
 from rv_edit.codebook import Codebook
+from rv_edit.editors.unedited import Unedited
 from rv_edit.run import run
 
 Composed = Callable[..., DictConfig]
@@ -35,6 +37,7 @@ def finished(command: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
     done = command(f"hydra.run.dir={folder}", "logger=wandb", env={"HOME": str(folder), "RV_EDIT_CACHE": str(folder)})
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("W&B: no API key, logging offline") == 1
+    assert "wandb: " not in done.stderr + done.stdout, "the client speaks besides"
     assert "Traceback" not in done.stderr and str(folder / "results.json") in done.stdout.replace("\n", "")
     return folder
 
@@ -52,6 +55,9 @@ def test_a_run_leaves_results_answers_codebook_and_gallery(finished: Path) -> No
     for suite in SUITES:
         own = [row["correct"] for row in rows if row["suite"] == suite]
         assert not own or sum(own) / len(own) == pytest.approx(found["after"][suite]["mean"])
+    for row in rows:
+        assert len(row["fact_distances"]) == len(row["facts"]) and set(row["fact_distances"]) <= set(row["distances"])
+    assert any(row["fact_distances"] for row in rows)
     book = Codebook.load(finished / "codebook")
     assert len(book.edit_ids) == 6 and book.checksum() == found["codebook"]["checksum"]
     assert (finished / "gallery.html").stat().st_size > 1000
@@ -109,16 +115,29 @@ def test_single_edits_each_by_itself(composed: Composed, tmp_path: Path) -> None
         assert all(own is None or f"amp {own}" in fact for fact in row["facts"]), row
 
 
-def test_the_unedited_model_is_the_reference(composed: Composed, finished: Path, tmp_path: Path) -> None:
+def test_the_unedited_model_is_the_reference_and_is_asked_once(
+    composed: Composed, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    real = Unedited.answer
+
+    def counted(self: Unedited, questions: Sequence[Question]) -> list[Answer]:
+        calls.extend((question.suite, question.id) for question in questions)
+        return real(self, questions)
+
+    monkeypatch.setattr(Unedited, "answer", counted)
     run(composed("editor=unedited"))
+    assert len(calls) == len(set(calls)) > 0
     found = results(tmp_path / "out")
     assert found["edits"] == 0 and found["after"] == found["before"] == results(finished)["before"]
+    assert len(answers(tmp_path / "out")) == len(calls)
 
 
 def test_without_a_provider_acc_and_loc_are_asked(composed: Composed, tmp_path: Path, caplog: Any) -> None:
     with caplog.at_level("INFO"):
         run(composed("+dataset.source.suites=false"))
     assert "acc and loc are asked" in caplog.text
+    assert re.search(r"asking \d+ questions to find the errors; .*/cache/scores", caplog.text)
     found = results(tmp_path / "out")
     assert found["after"]["acc"]["n"] == 6 and found["after"]["t_gen"]["n"] == 0
 
