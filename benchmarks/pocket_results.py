@@ -22,13 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.misses import tables
+from rv_edit.composing import paper_name
 from rv_edit.report.comparison import paper_column
 
 ROOT = Path(__file__).resolve().parents[1]
 SUITES = ("acc", "t_gen", "i_gen", "coe_gen", "r_gen", "loc", "contrast")
 HEADS = ("Acc", "T-Gen", "I-Gen", "CoE-Gen", "R-Gen", "Loc", "contrast")
 TARGETS = {"acc": 0.97, "t_gen": 0.92, "i_gen": 0.92, "coe_gen": 0.92, "r_gen": 0.85, "loc": 0.99, "contrast": 0.90}
-DATASETS = {"pocket_aokvqa": "A-OKVQA", "pocket_fvqa": "FVQA"}
+MODELS = ("pocket_llava", "pocket_instructblip", "pocket_qwen3vl")
+DATASETS = {name: paper_name("dataset", name) or name for name in ("pocket_aokvqa", "pocket_fvqa")}
 
 
 def other_key(lam: float) -> str:
@@ -43,7 +45,7 @@ VARIANTS = {
     "dual key, calibrated gate": ["editor.codebook.gate=calibrated"],
     "dual key, facts keyed by crops alone": ["editor.reasoning_keys=patch"],
 }
-NAMES = {"pocket_llava": "LLaVA-1.5-7B", "pocket_instructblip": "InstructBLIP-7B", "pocket_qwen3vl": "Qwen3-VL-4B"}
+NAMES = {name: paper_name("model", name) or name for name in MODELS}
 
 
 @dataclass(frozen=True)

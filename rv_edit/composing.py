@@ -29,6 +29,18 @@ def option_names(group: str) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
 
 
+def paper_name(group: str, option: str) -> str | None:
+    """What the paper's tables call a model or a data set of ours; ``None``: they do not have it.
+
+    >>> paper_name("dataset", "pocket_fvqa")
+    'FVQA'
+    """
+    from omegaconf import OmegaConf
+
+    name = OmegaConf.select(OmegaConf.load(conf_dir() / group / f"{option}.yaml"), "paper")
+    return None if name is None else str(name)
+
+
 def compose_parts(overrides: Sequence[str], parts: Sequence[str]) -> dict[str, Any]:
     """Some parts of the options that a command line with ``overrides`` would use, resolved, as plain data.
 

@@ -21,8 +21,8 @@ SCHEMA = 1
 """Raised whenever the same options give other figures."""
 PARTS = ("editor", "model", "dataset", "scoring", "error_chain", "protocol", "seed")
 """The options that figures depend on."""
-PLACES = {("editor", "cache")}
-"""Among them those that name a place of this machine."""
+NO_MATTER = {("editor", "cache"), ("model", "paper"), ("dataset", "paper")}
+"""Among them those that name a place of this machine, or say beside what the figures are shown."""
 WHOLE = 256 * 1024 * 1024
 """Bytes up to which a file is read whole to tell it from another; of a larger one, its ends."""
 
@@ -85,7 +85,7 @@ def _chosen(editor: str, model: str, dataset: str, edits: int) -> list[str]:
 
 def _key(parts: Mapping[str, Any]) -> str:
     kept = {
-        part: {name: item for name, item in value.items() if (part, name) not in PLACES}
+        part: {name: item for name, item in value.items() if (part, name) not in NO_MATTER}
         if isinstance(value, dict)
         else value
         for part, value in parts.items()

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from rv_edit.composing import option_names
+from rv_edit.composing import option_names, paper_name
 from rv_edit.errors import ConfigError
 from rv_edit.tasks.cells import Cell
 from rv_edit.tasks.checks import writable
@@ -97,8 +97,8 @@ def table1_options(cfg: DictConfig) -> Table1Options:
         only_report=bool(plain["only_report"]),
         given=given,
         names=names,
-        paper_models=plain["paper"]["models"],
-        paper_datasets=plain["paper"]["datasets"],
+        paper_models=_paper("model", models),
+        paper_datasets=_paper("dataset", datasets),
     )
 
 
@@ -141,6 +141,11 @@ def _matching(group: str, patterns: Any) -> list[str]:
             raise ConfigError(f"{where}: no {pattern!r}; there are {', '.join(known)}")
         found.update(dict.fromkeys(here))
     return list(found)
+
+
+def _paper(group: str, options: Sequence[str]) -> dict[str, str]:
+    """Those of the options that the paper's tables have, each with its name there."""
+    return {option: name for option in options if (name := paper_name(group, option)) is not None}
 
 
 def _place(names: Mapping[str, str], name: str) -> tuple[float, str]:

@@ -7,9 +7,8 @@ import re
 from rv_edit.vlm import known_families
 from tests.source_tree import PACKAGES, ROOT, files
 
-HOMES = ("rv_edit/vlm/", "conf/model/", "conf/task/checker/", "conf/task/table1.yaml")
-"""Adapters, the options that say which checkpoint is loaded, and those that say beside which of the paper's models its
-figures stand."""
+HOMES = ("rv_edit/vlm/", "conf/model/", "conf/task/checker/")
+"""Adapters, and the options that say which checkpoint is loaded."""
 TRAINS = "rv_edit/pocket/"
 """Exempt: it builds and trains small models of the families, so it must name their classes."""
 DEFAULT = re.compile(r"^  - model: \w+$", re.MULTILINE)
