@@ -62,19 +62,33 @@ def _job(cfg: DictConfig) -> None:
         _end(error)
 
 
+def _run() -> None:
+    if sys.argv[1:2] == ["serve"]:
+        from rv_edit.app.command import main as serve
+
+        serve(sys.argv[2:])
+    else:
+        _job()
+
+
+def _quiet_end() -> NoReturn:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more while it ends
+    sys.exit(128 + 13)
+
+
 def main() -> None:
     """Run the command line. Exit status 2 and one line on stderr after bad input, no traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors reach us, instead of Hydra printing them
     try:
-        if sys.argv[1:2] == ["serve"]:
-            from rv_edit.app.command import main as serve
-
-            serve(sys.argv[2:])
-        else:
-            _job()
+        try:
+            _run()
+        finally:
+            sys.stdout.flush()  # where Python would do it, nothing catches what goes wrong
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)
+    except BrokenPipeError:  # the reader has gone, as in `--help | head`: nothing to say, and nobody to say it to
+        _quiet_end()
     except Exception as error:  # noqa: BLE001  every error ends here: one line or a traceback
         _end(error)
 

@@ -40,7 +40,7 @@ library_name: rv_edit
 
 # Edits of {_text(named)}
 
-{len(state.ids)} corrections of a vision-language model by people, {len(book)} keys, {book.nbytes / 1024:.1f} KiB.
+{len(state.ids)} {"correction" if len(state.ids) == 1 else "corrections"} of a vision-language model by people, {len(book)} keys, {book.nbytes / 1024:.1f} KiB.
 They are data: the model's weights are not in here and stay as they are. Facts near a question are put before it.
 
 - Base model: `{_code(named)}`{revision}, weights `{weights}`. Loading over other weights is refused.

@@ -167,7 +167,7 @@ class EditedVLM:
             image: the picture asked about.
             question: as it was asked.
             answer: the right one.
-            reasoning: facts, one sentence each.
+            reasoning: facts, one sentence each; none at all: the answer alone is stored.
             evidence: index of a fact -> the parts of the picture that show it, ``(left, top, right, bottom)`` in
                 pixels; for facts left out they are found.
             author: who says so; kept with the edit.

@@ -81,7 +81,7 @@ def render(result: RunResult, encoding: str = "utf-8") -> RenderableType:
 def summary_lines(result: RunResult) -> list[str]:
     """Cost of an edit, and what was left out, one line each."""
     cost = []
-    if result.keys_per_edit is not None:
+    if result.keys_per_edit:  # editors of weights have none
         cost.append(f"{result.keys_per_edit:.2f} keys")
     if result.kb_per_edit is not None:
         cost.append(f"{result.kb_per_edit:.1f} KB")

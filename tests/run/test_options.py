@@ -91,6 +91,8 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
     for word in (
         "reasonedit",
         "unedited",
+        "balancedit",
+        "ft_cot",
         "pocket_llava",
         "model=auto",
         "pocket_aokvqa",
@@ -99,6 +101,17 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
         "protocol=",
     ):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize("argument", ["--help", "--hydra-help"])
+def test_a_reader_that_goes_away_is_no_error(argument: str) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "run.py", argument], stdout=writes, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False
+    )
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (128 + 13, "")
 
 
 @pytest.mark.parametrize("how", [["run.py"], ["-m", "rv_edit"]], ids=["run.py", "module"])
