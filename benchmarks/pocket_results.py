@@ -31,17 +31,10 @@ HEADS = ("Acc", "T-Gen", "I-Gen", "CoE-Gen", "R-Gen", "Loc", "contrast")
 TARGETS = {"acc": 0.97, "t_gen": 0.92, "i_gen": 0.92, "coe_gen": 0.92, "r_gen": 0.85, "loc": 0.99, "contrast": 0.90}
 MODELS = ("pocket_llava", "pocket_instructblip", "pocket_qwen3vl")
 DATASETS = {name: paper_name("dataset", name) or name for name in ("pocket_aokvqa", "pocket_fvqa")}
-
-
-def other_key(lam: float) -> str:
-    """The shipped layer and pooling with another λ."""
-    return f"model.key_space={{layer:3,lam:{lam},pooling:mean,pairs:256}}"
-
-
 VARIANTS = {
     "dual key": [],
-    "text alone (λ = 1000)": [other_key(1000.0)],
-    "picture alone (λ = 0)": [other_key(0.0)],
+    "text alone (λ = 1000)": ["editor.lam=1000"],
+    "picture alone (λ = 0)": ["editor.lam=0"],
     "dual key, calibrated gate": ["editor.codebook.gate=calibrated"],
     "dual key, facts keyed by crops alone": ["editor.reasoning_keys=patch"],
 }
@@ -64,11 +57,11 @@ class Cell:
 
 @cache
 def stamp(model: str) -> str:
-    """Hash of a pocket model's weights and of the world's own code, on which the figures of a cell depend."""
+    """Hash of a pocket model's weights, its choice of keys and the world's own code: the figures of a cell depend on them."""
     world = sorted((ROOT / "rv_edit/pocket").glob("*.py"))
-    weights = ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_") / "model.safetensors"
+    weights = ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_")
     digest = hashlib.sha256()
-    for path in [*world, weights]:
+    for path in [*world, weights / "model.safetensors", weights / "key_space.json"]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
