@@ -69,6 +69,20 @@ def test_the_key_space_belongs_to_these_weights(vlm: VLM) -> None:
     assert space.encoder_fingerprint == encoder.fingerprint
 
 
+def test_the_key_space_is_what_the_curves_in_it_say(vlm: VLM) -> None:
+    space = KeySpace.load(folder_of(vlm) / "key_space.json")
+    layers = [row for row in space.curves["layers"] if row["block"] == "vision" and row["pooling"] == space.pooling]
+    assert len(layers) == vlm.num_vision_layers
+    best = max(layers, key=lambda row: float(row["bimodal_modularity_mean"]))
+    assert space.layer == best["index"] and space.curves["networks"] == 10
+
+    def harmonic(row: dict[str, float]) -> float:
+        vision, language = row["vision_modularity_mean"], row["language_modularity_mean"]
+        return 2 * vision * language / (vision + language) if min(vision, language) > 0 else 0.0
+
+    assert space.lam == pytest.approx(max(space.curves["balance"], key=harmonic)["lam"])
+
+
 def test_the_encoder_puts_wordings_of_a_question_together() -> None:
     one, same, other = TextEncoder(ENCODER).encode(
         [
