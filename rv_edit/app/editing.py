@@ -82,10 +82,10 @@ def edit_routes(service: Service) -> APIRouter:
         return _made(outcome, service.vlm.state.version)
 
     @router.delete("/v1/edits/{edit_id}")
-    async def undo(edit_id: str) -> UndoneBody:
-        """Take an edit back; the answer comes when that is on the disk."""
+    async def undo(edit_id: str, request: Request, author: Annotated[str, Query(max_length=200)] = "") -> UndoneBody:
+        """Take an edit back; the answer comes when that, and who did it, is on the disk."""
         keeper.get(edit_id)
-        await service.change("undo", partial(keeper.undo, edit_id))
+        await service.change("undo", partial(keeper.undo, edit_id, _author(request, author)))
         return UndoneBody(id=edit_id, undone=True, version=service.vlm.state.version)
 
     @router.post("/v1/explain")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ class Keeper:
             self._replay(begun)
         else:
             self.journal.append(begun)
-        vlm.before_publishing = lambda change: self.journal.append(change_as_json(change))
+        self._undoing: dict[str, str] = {}  # what an undo's line says besides; an edit bears its author itself
+        vlm.before_publishing = lambda change: self.journal.append(change_as_json(change) | self._undoing)
 
     @property
     def torn(self) -> Torn | None:
@@ -119,15 +121,19 @@ class Keeper:
             self.vlm.remember(kept)
             return Outcome(self.vlm.state.made(name), receipt)
 
-    def undo(self, edit_id: str) -> None:
-        """Take an edit back.
+    def undo(self, edit_id: str, author: str = "") -> None:
+        """Take an edit back; who did it, and when, is in the journal alone.
 
         Raises:
             RequestError: no such edit (404), or it cannot be made durable (503).
         """
         with self._writing, _durable():
             self.get(edit_id)
-            self.vlm.undo(edit_id)
+            self._undoing = {"by": author, "at": datetime.now(timezone.utc).isoformat(timespec="microseconds")}
+            try:
+                self.vlm.undo(edit_id)
+            finally:
+                self._undoing = {}
 
     def amend(self, edit_id: str, fact: str, evidence: Sequence[Box], author: str) -> Outcome:
         """Add a fact to an edit.

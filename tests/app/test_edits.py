@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from rv_edit.api.inputs import content_id
+from rv_edit.app.journal import read_lines
 from tests.app.conftest import chat_body, data_url, edit_body
 from tests.editors.conftest import picture
 
@@ -38,11 +41,14 @@ def test_the_life_of_an_edit(client: Client, serve: Any) -> None:
 
     more = http.patch("/v1/edits/second", json={"fact": "It hangs.", "evidence": [[0, 0, 9, 9]]})
     assert more.status_code == 200 and more.json()["reasoning"][-1] == "It hangs." and more.json()["version"] == 3
-    gone = http.delete("/v1/edits/second")
+    gone = http.delete("/v1/edits/second", params={"author": "Bob"})
     assert gone.json() == {"id": "second", "undone": True, "version": 4}
     for attempt in (http.get, http.delete):
         assert attempt("/v1/edits/second").json()["error"]["code"] == "edit_not_found"
     checksum = service.vlm.state.editor.checksum()
+    (*_, last) = read_lines(service.keeper.journal.path.read_bytes(), service.keeper.journal.path)[0]
+    assert (last["kind"], last["removed"], last["by"]) == ("undo", ["second"], "Bob")
+    assert abs(time.time() - datetime.fromisoformat(last["at"]).timestamp()) < 600
     service.close()
     again_service = serve()
     assert again_service.vlm.state.editor.checksum() == checksum

@@ -41,6 +41,9 @@ def test_edits_carry_the_name_of_the_key(client: Client, tmp_path: Path) -> None
         "/v1/edits", json=edit_body(1, author="Ada"), headers={"Authorization": "Bearer bbbbbbbbbbbbbbbbbbbb"}
     )
     assert made.json()["author"] == "Bob", "whatever the request claims"
+    name, ada = made.json()["id"], {"Authorization": "Bearer aaaaaaaaaaaaaaaaaaaa"}
+    assert http.delete(f"/v1/edits/{name}", params={"author": "Bob"}, headers=ada).json()["undone"]
+    assert '"by":"Ada"' in (tmp_path / "data/journal.jsonl").read_text().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ export const evidence = (image, reasoning) => json("POST", "/v1/evidence", { ima
 export const words = async (texts) => (await json("POST", "/v1/words", { texts })).unknown;
 export const keys = (image, question) => json("POST", "/v1/map", image && question ? { image, question } : {});
 export const makeEdit = (edit) => json("POST", "/v1/edits", edit);
-export const undo = (id) => json("DELETE", one(id));
+export const undo = (id, author) => json("DELETE", `${one(id)}?author=${encodeURIComponent(author)}`);
 export const edits = (limit, offset) => json("GET", `/v1/edits?limit=${limit}&offset=${offset}`);
 export const picture = async (id) => (await send("GET", `${one(id)}/picture`)).blob();
 

@@ -61,7 +61,7 @@ async function apply() {
 
 /** Undo an edit that the page shows. */
 async function take(id) {
-  version = (await api.undo(id)).version;
+  version = (await api.undo(id, $("author").value.trim())).version;
   tell("edits");
   await ask();
 }

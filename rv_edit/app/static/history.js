@@ -34,7 +34,7 @@ async function undo(edit) {
   try {
     picture = await asUrl(await api.picture(edit.id));
   } catch { /* then it cannot be made again from here */ }
-  await api.undo(edit.id);
+  await api.undo(edit.id, document.getElementById("author").value.trim());
   const again = picture === null ? null : {
     label: "Make it again",
     run: (event) => during(event.currentTarget, async () => {
