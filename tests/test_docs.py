@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from rv_edit import EditedVLM
+from rv_edit.app.examples import place_of_examples, read_examples
 from rv_edit.app.keys import Keys
 from rv_edit.app.server import create_app
 from rv_edit.app.service import Service
@@ -21,14 +24,22 @@ from tests.source_tree import ROOT
 __all__ = ["listen", "loaded", "serve", "tiny"]
 
 
+ADDRESS = "http://127.0.0.1:8000"
+
+
+def text_of(page: str) -> str:
+    return (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
 def snippets(page: str) -> list[str]:
     """The Python blocks of a page."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```python\n(.*?)^```$", text_of(page), re.DOTALL | re.MULTILINE)
 
 
-def run(page: str, names: dict[str, Any]) -> dict[str, Any]:
+def run(page: str, names: dict[str, Any], instead: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     for number, code in enumerate(snippets(page), 1):
+        for written, meant in instead.items():
+            code = code.replace(written, meant)
         exec(compile(code, f"docs/{page}, snippet {number}", "exec"), names)
     return names
 
@@ -52,27 +63,21 @@ def test_python_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 def test_service(shipped: EditedVLM, listen: Callable[..., str], tmp_path: Path) -> None:
-    from rv_edit.pocket.dataset import load
-
-    wrong = next(
-        one
-        for one in load("aokvqa", questions=40).records
-        if str(shipped.ask(one.image, one.question, one.choices)) != one.answer
+    service = Service(
+        EditedVLM(shipped.state, shipped.base),
+        settings(tmp_path / "data"),
+        Keys({}),
+        read_examples(place_of_examples(None, compose_parts([], ("model",))["model"]["name"])),
     )
-    chosen = settings(tmp_path / "data")
-    service = Service(EditedVLM(shipped.state, shipped.base), chosen, Keys({}))
-    picture = "data:image/png;base64," + base64.b64encode(Path(wrong.image.path or "").read_bytes()).decode()
-    names = run(
-        "service.md",
-        {
-            "address": listen(app=create_app(service)),
-            "model": service.name,
-            "picture": picture,
-            "question": wrong.question,
-            "choices": list(wrong.choices),
-            "answer_of_a_person": wrong.answer,
-            "facts": list(wrong.reasoning),
-        },
-    )
-    assert names["told"]["accepted"] and set(wrong.reasoning) & set(names["told"]["facts"])
+    address = listen(app=create_app(service))
+    names = run("service.md", {}, {ADDRESS: address})
+    assert names["told"]["accepted"] and set(names["example"]["reasoning"]) & set(names["told"]["facts"])
     assert service.vlm.edits == ()
+    shutil.copy(ROOT / "rv_edit/pocket/examples/images" / "2daf277390b48526283a.png", tmp_path / "photo.png")
+    (shell,) = re.findall(r"^```sh\n(curl .*?)^```$", text_of("service.md"), re.DOTALL | re.MULTILINE)
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    said = subprocess.run(
+        ["bash", "-ec", shell.replace(ADDRESS, address)], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert '"total":0' in said.replace(" ", "") and "no edit is in force" in said

@@ -12,7 +12,9 @@ from tests.source_tree import ROOT, modules
 from tests.test_house import declared
 
 ELSEWHERE = {
-    "curl": "needs a network",
+    "curl": "needs a network, or the service: tests/test_docs.py runs those of service.md",
+    "base64": "within a curl of service.md",
+    "cp": "copies what a command before it makes",
     "hf": "needs the hub",
     "tar": "unpacks what needs a network",
     "unzip": "unpacks what needs a network",
