@@ -57,7 +57,7 @@ class Cell:
 
 @cache
 def stamp(model: str) -> str:
-    """Hash of a pocket model's weights, its choice of keys and the world's own code: the figures of a cell depend on them."""
+    """Hash of what the figures of a cell depend on: a pocket model's weights, its choice of keys, the world's code."""
     world = sorted((ROOT / "rv_edit/pocket").glob("*.py"))
     weights = ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_")
     digest = hashlib.sha256()

@@ -28,7 +28,7 @@ def card(state: State, config: FolderConfig) -> str:
     """The card as Markdown with the hub's YAML header; what is not known is said to be so."""
     book, base = state.editor.codebook, config.base
     authors = sorted({state.about_of(edit_id).author for edit_id in state.ids} - {""})
-    named = shown_name(base.name)
+    named, kib = shown_name(base.name), book.nbytes / 1024
     about_base = f"base_model: {_quoted(named)}\n" if _on_hub(base.name) else ""
     licence = f"license: {_quoted(config.licence)}\n" if config.licence else ""
     revision = f" at revision `{_code(base.revision)}`" if base.revision else ""
@@ -40,7 +40,7 @@ library_name: rv_edit
 
 # Edits of {_text(named)}
 
-{len(state.ids)} {"correction" if len(state.ids) == 1 else "corrections"} of a vision-language model by people, {len(book)} keys, {book.nbytes / 1024:.1f} KiB.
+{_counted(len(state.ids), "correction")} of a vision-language model by people, {_counted(len(book), "key")}, {kib:.1f} KiB.
 They are data: the model's weights are not in here and stay as they are. Facts near a question are put before it.
 
 - Base model: `{_code(named)}`{revision}, weights `{weights}`. Loading over other weights is refused.
@@ -94,6 +94,10 @@ def base_licence(name: str) -> str:
     header = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
     found = re.search(r"^license:\s*(\S+)\s*$", header.group(1), re.MULTILINE) if header else None
     return found.group(1) if found else ""
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _metrics(config: FolderConfig, checksum: str) -> str:

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from data_modules.built_suites import ABOUT, EDITS, ITEMS
 from rv_edit.benchmark.building.assemble import dump_lines, edit_row, items_of, merged, summary
-from rv_edit.benchmark.building.captions import caption_all, own_caption, read_captions
+from rv_edit.benchmark.building.captions import Caption, caption_all, own_caption, read_captions
 from rv_edit.benchmark.building.checking import VLMChecker, VLMHolder
 from rv_edit.benchmark.building.estimate import estimate, measure
 from rv_edit.benchmark.building.journal import Journal, read_rows
@@ -186,7 +186,7 @@ def _plans(
     if options.release:
         edited.release()
     return [
-        EditPlan(edit, record, chain, captions[record.id])
+        EditPlan(edit, record, chain, captions[record.id].text, captions[record.id].origin)
         for edit, record, chain in zip(edits, chosen, chains, strict=True)
     ], model
 
@@ -197,7 +197,7 @@ def _captions(
     checker: VLMChecker | None,
     known: Mapping[int, str],
     journal: Journal,
-) -> dict[str, str]:
+) -> dict[str, Caption]:
     describer = checker if options.caption_prompt else None
     with _bar("Captions", len(records), "picture") as advance:
         captions = caption_all(records, known, describer, journal, options.quality.batch_size, advance)
@@ -216,7 +216,12 @@ def _say_costs(
 ) -> None:
     """Log an estimate. Which records are errors, and how long their chains are, is not known: all facts are assumed."""
     plans = [
-        EditPlan(record.as_edit(), record, tuple(range(len(record.reasoning))), own_caption(record, known) or "")
+        EditPlan(
+            record.as_edit(),
+            record,
+            tuple(range(len(record.reasoning))),
+            (own_caption(record, known) or Caption()).text,
+        )
         for record in islice(data.records, SAMPLE)
     ]
     rows = [row for path in sorted((options.folder / "journal").glob("*.jsonl")) for row in read_rows(path)[0].values()]

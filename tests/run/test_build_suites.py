@@ -200,7 +200,13 @@ def test_real_pipelines_and_a_vlm_that_looks(
     shown = [item["image_from"] for item in items(tmp_path / "suites") if item["image"]]
     assert all(0 < origin["p_shown"] < 1 and origin["checked_by"]["kind"] == "vlm" for origin in shown)
     assert {origin["name"] for origin in shown if origin["prompt"]} == {"sd3", "flux"}
-    captions = [json.loads(line)["caption"] for line in (tmp_path / "suites/edits.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "suites/edits.jsonl").read_text().splitlines()]
+    captions = [row["caption"] for row in rows]
+    written = {row["id"]: row["caption_from"] for row in rows if row["caption"]}
+    assert all(origin["kind"] == "vlm" and origin["tokens"] == 4 for origin in written.values())
+    for item in items(tmp_path / "suites"):
+        asks = item["suite"] in ("i_gen", "r_gen") and item["edit_id"] in written
+        assert item.get("caption_from") == (written[item["edit_id"]] if asks else None), item["id"]
     assert len(captions) == 2 and all(origin["kind"] == "diffusers" for origin in shown)
     BuiltSuites(tmp_path / "suites").i_gen(record(0).as_edit(), record(0))
 

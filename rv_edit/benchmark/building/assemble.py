@@ -54,6 +54,8 @@ def items_of(
             dropped[job.suite][str(made.dropped)] += 1
             continue
         more = {"image": dict(made.picture), "image_from": made.provenance}
+        if plan.caption and plan.caption in job.prompt:
+            more["caption_from"] = plan.caption_from
         if job.suite == "r_gen":
             source = written[job.item]
             asked: RationaleQuestion = source.texts[0]
@@ -94,6 +96,7 @@ def edit_row(
         "answer": edit.answer,
         "facts": list(edit.reasoning),
         "caption": plan.caption,
+        "caption_from": None if plan.caption_from is None else dict(plan.caption_from),
         "models": [model],
         "chains": {model: list(plan.chain)} if "coe_gen" in suites else {},
         "dropped": {suite: dict(reasons) for suite, reasons in dropped.items()},

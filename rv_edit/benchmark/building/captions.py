@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_modules.images import image_name
 from data_modules.published import captions_command
@@ -16,6 +18,15 @@ from data_modules.text import as_sentence, clean_text
 from rv_edit.benchmark.building.checking import VLMChecker
 from rv_edit.benchmark.building.journal import Journal
 from rv_edit.benchmark.cache import digest
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence about a picture, and where it comes from; no ``text``, no ``origin``: there is none."""
+
+    text: str = ""
+    origin: Mapping[str, Any] | None = None
+
 
 _COCO_NAME = re.compile(r"(?:^|_)(\d{12})\.\w+$")
 
@@ -59,13 +70,15 @@ def coco_number(record: QARecord) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def own_caption(record: QARecord, known: Mapping[int, str]) -> str | None:
+def own_caption(record: QARecord, known: Mapping[int, str]) -> Caption | None:
     """The caption that a record brings along, or COCO's."""
     given = record.extras.get("caption")
     if isinstance(given, str) and clean_text(given):
-        return as_sentence(given)
+        return Caption(as_sentence(given), {"kind": "record"})
     number = coco_number(record)
-    return None if number is None else known.get(number)
+    if number is None or number not in known:
+        return None
+    return Caption(known[number], {"kind": "coco", "image_id": number})
 
 
 def caption_all(
@@ -75,13 +88,13 @@ def caption_all(
     journal: Journal,
     batch_size: int,
     progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, str]:
+) -> dict[str, Caption]:
     """A caption for each record, by its id; empty where there is none and nobody to ask.
 
     Raises:
         RecordError: a picture that must be looked at cannot be decoded.
     """
-    captions: dict[str, str] = {}
+    captions: dict[str, Caption] = {}
     todo: dict[str, list[QARecord]] = {}
     for record in records:
         found = own_caption(record, known)
@@ -90,8 +103,8 @@ def caption_all(
             if kept is None:
                 todo.setdefault(record.image.sha, []).append(record)
                 continue
-            found = str(kept["text"])
-        captions[record.id] = found or ""
+            found = Caption(str(kept["text"]), checker.captioned_by)
+        captions[record.id] = found or Caption()
     progress(len(captions))
     groups = list(todo.values())
     for start in range(0, len(groups), batch_size):
@@ -105,7 +118,7 @@ def caption_all(
             sentence = as_sentence(text)
             row = {"kind": "caption", "image": image_name(same[0].image), "text": sentence, "seconds": seconds}
             journal.put(_key(checker, same[0]), row)
-            captions.update({record.id: sentence for record in same})
+            captions.update({record.id: Caption(sentence, checker.captioned_by) for record in same})
             progress(len(same))
     return captions
 

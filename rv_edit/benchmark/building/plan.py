@@ -25,13 +25,15 @@ Read = Callable[[str], tuple[list[Any], "Counter[str]"]]
 class EditPlan:
     """An edit and what is known of it before anything is made.
 
-    ``chain`` are the facts that induce the error, ``caption`` a sentence about its picture (may be empty).
+    ``chain`` are the facts that induce the error, ``caption`` a sentence about its picture (may be empty), and
+    ``caption_from`` says who wrote that.
     """
 
     edit: Edit
     record: QARecord = field(repr=False)
     chain: tuple[int, ...] = ()
     caption: str = ""
+    caption_from: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

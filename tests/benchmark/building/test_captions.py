@@ -13,7 +13,7 @@ from PIL import Image
 
 from data_modules.qa_record import QARecord
 from data_modules.records import ImageRef, RecordError
-from rv_edit.benchmark.building.captions import caption_all, read_captions
+from rv_edit.benchmark.building.captions import Caption, caption_all, read_captions
 from rv_edit.benchmark.building.checking import VLMChecker, VLMHolder
 from rv_edit.benchmark.building.journal import Journal
 from rv_edit.errors import ConfigError
@@ -109,20 +109,23 @@ def named(name: str) -> QARecord:
     return QARecord("q", ImageRef("sha", f"folder/{name}"), "?", ("a", "b"), "a")
 
 
+COCO = Caption("Dog.", {"kind": "coco", "image_id": 139})
+
+
 @pytest.mark.parametrize(
     ("one", "caption"),
     [
-        (named("COCO_val2014_000000000139.jpg"), "Dog."),
-        (named("000000000139.png"), "Dog."),
-        (named("ILSVRC2012_test_00000139.JPEG"), ""),
-        (named("1000000000139.png"), ""),
-        (record(image_id=139), "Dog."),
-        (record(image_id=140), ""),
-        (record(image_id=True), ""),
-        (record(image_id=139, caption="its own"), "Its own."),
+        (named("COCO_val2014_000000000139.jpg"), COCO),
+        (named("000000000139.png"), COCO),
+        (named("ILSVRC2012_test_00000139.JPEG"), Caption()),
+        (named("1000000000139.png"), Caption()),
+        (record(image_id=139), COCO),
+        (record(image_id=140), Caption()),
+        (record(image_id=True), Caption()),
+        (record(image_id=139, caption="its own"), Caption("Its own.", {"kind": "record"})),
     ],
 )
-def test_where_a_caption_comes_from(tmp_path: Path, one: QARecord, caption: str) -> None:
+def test_where_a_caption_comes_from(tmp_path: Path, one: QARecord, caption: Caption) -> None:
     with Journal(tmp_path) as journal:
         assert caption_all([one], {139: "Dog."}, None, journal, 2) == {one.id: caption}
 
@@ -138,8 +141,9 @@ def test_others_are_described_by_the_vlm_once(vlm: VLM, tmp_path: Path, monkeypa
     images = [one.image.open() for one in records[:4]]
     expected = vlm.generate(vlm.encode_images(images), [vlm.format_prompt(PROMPT)] * 4, 6)
     for one, text in zip(records, expected, strict=False):
-        assert found[one.id].rstrip(".").casefold() == " ".join(text.split()).rstrip(".").casefold()
-    assert found["same"] == found["q0"] and found["known"] == "Known."
+        assert found[one.id].text.rstrip(".").casefold() == " ".join(text.split()).rstrip(".").casefold()
+        assert found[one.id].origin == checker(vlm).captioned_by
+    assert found["same"] == found["q0"] and found["known"] == Caption("Known.", {"kind": "record"})
     monkeypatch.setattr(type(vlm), "encode_images", None)
     with Journal(tmp_path) as journal:
         assert caption_all(records, {}, checker(vlm), journal, 2) == found
