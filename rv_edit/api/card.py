@@ -41,8 +41,8 @@ library_name: rv_edit
 # Edits of {_text(named)}
 
 {_counted(len(state.ids), "correction")} of a vision-language model by people,
-{_counted(len(book), "key")}, {kib:.1f} KiB. They are data: the model's weights are not in here and stay as they are. Facts near a
-question are put before it.
+{_counted(len(book), "key")}, {kib:.1f} KiB.
+They are data: the model's weights are not in here and stay as they are. Facts near a question are put before it.
 
 - Base model: `{_code(named)}`{revision}, weights `{weights}`. Loading over other weights is refused.
 - Sentence encoder: `{_code(shown_name(base.text_encoder))}`.
