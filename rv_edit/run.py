@@ -67,11 +67,9 @@ def _refuse_parallel_sweeps(cfg: DictConfig) -> None:
 
 
 def _be_quiet() -> None:
-    """What libraries say of their own loading drowns what a run says; other ranks would say everything twice."""
-    for name in ("sentence_transformers", "transformers", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    """Libraries are; and other ranks, who would say everything twice."""
+    from rv_edit.quiet import quieten_libraries
+
     if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.getLogger().setLevel(logging.ERROR)
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
+    quieten_libraries()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rv_edit.composing import compose_parts, conf_dir
 from rv_edit.errors import ConfigError
+from rv_edit.quiet import quieten_libraries
 
 if TYPE_CHECKING:
     from rv_edit.app.service import Service
@@ -50,8 +51,7 @@ def main(arguments: Sequence[str]) -> None:
             "or in a checkout pip install -c constraints.txt -e '.[serve]'"
         ) from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("sentence_transformers", "transformers", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    quieten_libraries()
     service, upstream = build(settings)
     config = uvicorn.Config(
         create_app(service, upstream),
