@@ -21,8 +21,8 @@ from rv_edit.report.files import write_together
 from rv_edit.report.tables import write_csv
 from rv_edit.tasks.checks import check_devices, writable
 from rv_edit.tasks.topology_figures import draw_curves, draw_networks
-from rv_edit.tasks.topology_options import TopologyOptions
-from rv_edit.topology import Measures, balance, harmonic_mean, log_grid, over_networks
+from rv_edit.tasks.topology_options import CRITERIA, TopologyOptions
+from rv_edit.topology import Measures, harmonic_mean, highest, log_grid, over_networks
 
 if TYPE_CHECKING:
     from rv_edit.tasks.study import Study
@@ -67,7 +67,8 @@ def run(cfg: DictConfig) -> KeySpace:
     grid = log_grid(options.lam.low, options.lam.high, options.lam.points)
     curves = over_networks(torch.stack(study.balance(space, grid)), dim=0)
     lams = lam_rows(grid, *curves, told=study.rewording is not None)
-    best = balance(curves[0][:, 0], curves[0][:, 1])
+    criterion = CRITERIA[options.lam.criterion]
+    best = highest(lam_scores(curves[0], options.lam.criterion))
     # The curves are written in any case: they show why there is no choice.
     tables = {LAYERS: rows, BALANCE: lams}
     if options.sizes:
@@ -78,13 +79,13 @@ def run(cfg: DictConfig) -> KeySpace:
         draw_curves(output, study, tables, layer, float(grid[place]) if found else None)
     if not found:
         raise ConfigError(
-            f"task.lam: no λ from {options.lam.low:g} to {options.lam.high:g} has vision and language modularity above "
-            f"0, see {output / BALANCE}; widen the grid"
+            f"task.lam: no λ from {options.lam.low:g} to {options.lam.high:g} has a {criterion} above 0, "
+            f"see {output / BALANCE}; widen the grid"
         )
     space = replace(space, lam=float(grid[place]), curves=_curves(study, rows, lams))
     path = space.save(output / ARTEFACT)
     chosen = f"vision layer {layer} of {study.vlm.num_vision_layers}, {options.pooling} pooling, λ = {space.lam:.3g}"
-    log.info("chosen: %s (harmonic mean of modularities %.3f)", chosen, float(best.score))
+    log.info("chosen: %s (%s %.3f)", chosen, criterion, float(best.score))
     if place in (0, len(grid) - 1):
         log.info("λ lies at the end of the grid; a wider task.lam may hold a better one")
     log.info("edit with it: model.key_space=%s", path)
@@ -93,7 +94,7 @@ def run(cfg: DictConfig) -> KeySpace:
         log.info("or, until this model is measured again with this cache: model.key_space=%s", MEASURED)
     if options.figures is not None:
         draw_networks(output, study, space, rows)
-    _log(cfg, space, float(best.score), rows[len(POOLINGS) * layer + which[0]])
+    _log(cfg, space, float(lam_scores(curves[0], "harmonic")[place]), rows[len(POOLINGS) * layer + which[0]])
     return space
 
 
@@ -123,6 +124,13 @@ def choose_layer(refs: Sequence[LayerRef], mean: Tensor, pooling: str) -> int:
     return max(sorted(scores), key=lambda index: scores[index])
 
 
+def lam_scores(mean: Tensor, criterion: str) -> Tensor:
+    """What λ* is greatest in, at each λ: (Λ,) of the means over networks (Λ, 5); ``criterion`` is of ``CRITERIA``."""
+    if criterion == "bimodal":
+        return mean[:, NAMES.index("bimodal_modularity")]
+    return harmonic_mean(mean[:, NAMES.index("vision_modularity")], mean[:, NAMES.index("language_modularity")])
+
+
 def layer_rows(refs: Sequence[LayerRef], mean: Tensor, spread: Tensor, told: bool) -> list[Row]:
     """A row a layer and pooling: mean and deviation of each measure, (layers, poolings, 5) each.
 
@@ -143,7 +151,7 @@ def layer_rows(refs: Sequence[LayerRef], mean: Tensor, spread: Tensor, told: boo
 
 def lam_rows(grid: Tensor, mean: Tensor, spread: Tensor, told: bool) -> list[Row]:
     """A row a λ: the same measures, (Λ, 5) each, and the harmonic mean of the first two."""
-    scores = harmonic_mean(mean[:, 0], mean[:, 1])
+    scores = lam_scores(mean, "harmonic")
     return [
         {"lam": float(lam), "harmonic_mean": float(score), **_measured(mean[place], spread[place], told)}
         for place, (lam, score) in enumerate(zip(grid, scores, strict=True))
@@ -184,9 +192,9 @@ def _calibrated(study: Study, layer: int) -> KeySpace:
 
 def _curves(study: Study, rows: list[Row], lams: list[Row]) -> dict[str, Any]:
     options = study.options
+    asked = f"layer: greatest bimodal modularity of a vision block; λ: greatest {CRITERIA[options.lam.criterion]}"
     return {
-        "criterion": "layer: greatest bimodal modularity of a vision block; λ: greatest harmonic mean of vision and "
-        "language modularity",
+        "criterion": asked,
         "data": study.data.name,
         "model": PurePath(study.vlm.name).name,
         "seed": options.seed,

@@ -14,11 +14,21 @@ from rv_edit.embedding.key_space import POOLINGS
 from rv_edit.errors import ConfigError
 from rv_edit.topology import Layout
 
+CRITERIA = {
+    "harmonic": "harmonic mean of vision and language modularity",
+    "bimodal": "bimodal modularity",
+}
+"""What λ* may be greatest in: the paper's choice (3.3), or the measure by which the layer is chosen."""
+
 
 @dataclass(frozen=True)
 class LamOptions:
-    """The search for λ: a log grid from ``low`` to ``high``, on networks of ``pairs`` pairs."""
+    """The search for λ: a log grid from ``low`` to ``high``, on networks of ``pairs`` pairs.
 
+    ``criterion``: of :data:`CRITERIA`.
+    """
+
+    criterion: str = "harmonic"
     low: float = 0.05
     high: float = 20.0
     points: int = 27
@@ -138,6 +148,8 @@ class TopologyOptions:
                 raise ConfigError(f"{name}={value}: give a number of at least {bound}")
         if not 0 < self.lam.low < self.lam.high < math.inf:
             raise ConfigError(f"task.lam.low={self.lam.low}, high={self.lam.high}: give 0 < low < high")
+        if self.lam.criterion not in CRITERIA:
+            raise ConfigError(f"task.lam.criterion={self.lam.criterion}: give one of {', '.join(CRITERIA)}")
         if self.pooling not in POOLINGS:
             raise ConfigError(f"task.pooling={self.pooling}: give one of {', '.join(POOLINGS)}")
         if self.facts is not None and not isinstance(self.facts, str):

@@ -21,7 +21,7 @@ from rv_edit.topology.sample import (
     sample_modularity,
     vision_partition,
 )
-from rv_edit.topology.selection import Balance, balance, harmonic_mean, log_grid
+from rv_edit.topology.selection import Balance, balance, harmonic_mean, highest, log_grid
 
 __all__ = [
     "Balance",
@@ -32,6 +32,7 @@ __all__ = [
     "bimodal_partition",
     "embedding_modularity",
     "harmonic_mean",
+    "highest",
     "language_bias",
     "language_partition",
     "log_grid",

@@ -10,9 +10,9 @@ from torch import Tensor
 
 
 class Balance(NamedTuple):
-    """The chosen place on a grid of λ: its ``place``, (...,) long, and its harmonic mean ``score``, (...,) fp64.
+    """The chosen place on a grid of λ: its ``place``, (...,) long, and the ``score`` there, (...,) fp64.
 
-    A score of 0 says that no λ of the grid has both modularities above 0: there is nothing to choose.
+    A score of 0 says that no λ of the grid has what is asked above 0: there is nothing to choose.
     """
 
     place: Tensor
@@ -52,9 +52,21 @@ def balance(vision: Tensor, language: Tensor) -> Balance:
     Raises:
         ValueError: an empty grid.
     """
-    score = harmonic_mean(vision, language)
+    return highest(harmonic_mean(vision, language))
+
+
+def highest(score: Tensor) -> Balance:
+    """The place of the greatest score on a grid; of equal ones the first, and scores below 0 count as 0.
+
+    Args:
+        score: (..., Λ) at each λ.
+
+    Raises:
+        ValueError: an empty grid.
+    """
+    score = score.double().clamp(min=0)
     if score.ndim < 1 or not score.shape[-1]:
-        raise ValueError(f"modularities {tuple(score.shape)}: give at least one λ")
+        raise ValueError(f"scores {tuple(score.shape)}: give at least one λ")
     best = score.amax(dim=-1)
     first = (score == best[..., None]).to(torch.int8).argmax(dim=-1)
     return Balance(first, best)

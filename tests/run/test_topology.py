@@ -225,6 +225,7 @@ def test_several_devices_need_a_cache(small: Composed) -> None:
         ("task.lam.points=1", "task.lam.points"),
         ("task.lam=3", "task.lam"),
         ("task.lam.pairs=1", "task.lam.pairs"),
+        ("task.lam.criterion=best", "harmonic, bimodal"),
         ("task.augment.area=2", "area"),
         ("task.augment.area=wide", "task.augment.area"),
         ("task.augment=3", "task.augment"),
@@ -239,6 +240,16 @@ def test_bad_options_are_one_line(small: Composed, option: str, said: str) -> No
     with pytest.raises(ConfigError) as caught:
         run(small("task.networks=1", option) if "networks" not in option else small(option))
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_lambda_by_the_layers_criterion(small: Composed, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        space = run(small("cache=null", "task.figures=null", "task.lam.criterion=bimodal"))
+    lams = rows(tmp_path / "out" / "balance.csv")
+    best = max(lams, key=lambda row: float(row["bimodal_modularity_mean"]))
+    assert space.lam == float(best["lam"]) != float(max(lams, key=lambda row: float(row["harmonic_mean"]))["lam"])
+    assert space.curves["criterion"].endswith("λ: greatest bimodal modularity")
+    assert f"(bimodal modularity {float(best['bimodal_modularity_mean']):.3f})" in caplog.text
 
 
 def test_no_balance_is_said_with_the_curves_written(small: Composed, tmp_path: Path) -> None:
