@@ -1,7 +1,8 @@
 """``python benchmarks/key_layers.py``: editing with the dual embedding, the best vision and the best language layer.
 
 The ablation of the paper's Fig. 5a. The single layers are those of greatest vision and greatest language modularity
-in the ``layers.csv`` of a topology run, λ = 0; the dual embedding is that run's own choice. Each kind of keys is one
+in the ``layers.csv`` of a topology run, λ = 0; the dual embedding is that run's own choice, and once more with the λ of
+greatest bimodal modularity. Each kind of keys is one
 run of ``run.py`` in a folder of its own; one that has its ``results.json`` is not run again. The figure and its table
 go beside the runs.
 """
@@ -53,15 +54,22 @@ def best(rows: Sequence[Mapping[str, str]], block: str) -> Mapping[str, str]:
     return max((row for row in rows if row["block"] == block), key=lambda row: float(row[f"{block}_modularity_mean"]))
 
 
-def kinds(folder: Path) -> dict[str, str]:
-    """What each kind of keys is called, and the option that makes it."""
+def kinds(folder: Path) -> dict[str, tuple[str, str]]:
+    """What each kind of keys is called -> the name of its runs' folders, and the option that makes it."""
     rows = list(csv.DictReader((folder / "layers.csv").read_text().splitlines()))
     artefact = json.loads((folder / "key_space.json").read_text())
-    found = {f"dual: vision layer {artefact['layer']}, λ = {artefact['lam']:.3g}": str(folder / "key_space.json")}
+    layer = artefact["layer"]
+    bimodal = max(artefact["curves"]["balance"], key=lambda row: float(row["bimodal_modularity_mean"]))["lam"]
+    written = f"{{block:vision,layer:{layer},lam:{bimodal},pooling:{artefact['pooling']},pairs:256}}"
+    found = {
+        f"dual: vision layer {layer}, λ = {artefact['lam']:.3g}": ("dual", str(folder / "key_space.json")),
+        f"dual, λ of greatest $Q_B$: {bimodal:.3g}": ("bimodal", written),
+    }
     for block in ("vision", "language"):
         row = best(rows, block)
         name = f"best {block} layer: {row['index']}, {row['pooling']}"
-        found[name] = f"{{block:{block},layer:{row['index']},lam:0.0,pooling:{row['pooling']},pairs:256}}"
+        written = f"{{block:{block},layer:{row['index']},lam:0.0,pooling:{row['pooling']},pairs:256}}"
+        found[name] = block, written
     return found
 
 
@@ -72,8 +80,8 @@ def compare(out: Path, model: str, dataset: str, edits: int, options: Sequence[s
     from rv_edit.report.tables import write_csv
 
     rows: list[dict[str, Any]] = []
-    for place, (name, option) in enumerate(kinds(topology(out, model, dataset)).items()):
-        folder = out / model / dataset / f"keys_{('dual', 'vision', 'language')[place]}_{edits}"
+    for name, (short, option) in kinds(topology(out, model, dataset)).items():
+        folder = out / model / dataset / f"keys_{short}_{edits}"
         if not (folder / "results.json").is_file():
             given = [f"model={model}", f"dataset={dataset}", f"dataset.edits={edits}", "callbacks=none"]
             call(folder, *given, f"model.key_space={option}", *options)
