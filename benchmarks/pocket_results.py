@@ -31,10 +31,12 @@ HEADS = ("Acc", "T-Gen", "I-Gen", "CoE-Gen", "R-Gen", "Loc", "contrast")
 TARGETS = {"acc": 0.97, "t_gen": 0.92, "i_gen": 0.92, "coe_gen": 0.92, "r_gen": 0.85, "loc": 0.99, "contrast": 0.90}
 MODELS = ("pocket_llava", "pocket_instructblip", "pocket_qwen3vl")
 DATASETS = {name: paper_name("dataset", name) or name for name in ("pocket_aokvqa", "pocket_fvqa")}
+BALANCED = "dual key, λ by the paper's criterion"
 VARIANTS = {
     "dual key": [],
     "text alone (λ = 1000)": ["editor.lam=1000"],
     "picture alone (λ = 0)": ["editor.lam=0"],
+    BALANCED: [],  # and the λ that balanced() finds
     "dual key, calibrated gate": ["editor.codebook.gate=calibrated"],
     "dual key, facts keyed by crops alone": ["editor.reasoning_keys=patch"],
 }
@@ -71,6 +73,19 @@ def mark(cell: Cell, edits: int) -> str:
     return f"{stamp(cell.model)} {edits}"
 
 
+def options(cell: Cell) -> list[str]:
+    """The options of a cell's variant."""
+    more = [f"editor.lam={balanced(cell.model)}"] if cell.variant == BALANCED else []
+    return [*VARIANTS[cell.variant], *more]
+
+
+def balanced(model: str) -> float:
+    """The λ of greatest harmonic mean of vision and language modularity (paper 3.3), by the model's own curves."""
+    folder = ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_")
+    curve = json.loads((folder / "key_space.json").read_text())["curves"]["balance"]
+    return float(max(curve, key=lambda row: float(row["harmonic_mean"]))["lam"])
+
+
 def is_there(cell: Cell, out: Path, edits: int) -> bool:
     """Whether a cell has run, with these weights, this world and so many edits."""
     place = cell.folder(out) / "stamp.txt"
@@ -84,12 +99,13 @@ def run_cell(cell: Cell, out: Path, edits: int) -> None:
     folder, current = cell.folder(out), mark(cell, edits)
     command = [sys.executable, "run.py", f"model={cell.model}", f"dataset={cell.dataset}", "experiment=locality"]
     command += [f"dataset.edits={edits}", "logger=none", "callbacks=none", f"hydra.run.dir={folder}"]
-    print(" ".join(command + VARIANTS[cell.variant]), flush=True)
+    command += options(cell)
+    print(" ".join(command), flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with (folder / "terminal.txt").open("w") as log:
         done = subprocess.run(
-            [*command, *VARIANTS[cell.variant]],
+            command,
             cwd=ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -158,19 +174,22 @@ def main() -> None:
     cells = [Cell(m, d, v) for v in args.variants for m in args.models for d in args.datasets]
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(lambda cell: run_cell(cell, out, args.edits), cells))
-    page = "" if args.page.name == "pocket.md" else f" --page docs/results/{args.page.name}"
+    said = [f"--edits {args.edits}"]
+    said += [f"--models {' '.join(args.models)}"] if args.models != list(NAMES) else []
+    said += ["--variants " + " ".join(f'"{v}"' for v in args.variants)] if args.variants != list(VARIANTS) else []
+    said += [f"--page docs/results/{args.page.name}"] if args.page.name != "pocket.md" else []
     lines = [
         "# ReasonEdit on the embedded world",
         "",
-        f"Written by `python benchmarks/pocket_results.py --edits {args.edits}{page}`; a cell is one run of `run.py`.",
+        f"Written by `python benchmarks/pocket_results.py {' '.join(said)}`; a cell is one run of `run.py`.",
         "Means over questions with 95 % bootstrap intervals over edits. Bold: below what the project asks for. Rows",
         "in italics are the paper's Table 1, on a model of 7 billion parameters and photographs: a yardstick for the",
         "shape of the result, not for its height.",
         "",
     ]
-    for model in NAMES:
-        for dataset in DATASETS:
-            there = [v for v in VARIANTS if is_there(Cell(model, dataset, v), out, args.edits)]
+    for model in args.models:
+        for dataset in args.datasets:
+            there = [v for v in args.variants if is_there(Cell(model, dataset, v), out, args.edits)]
             places = {v: Cell(model, dataset, v).folder(out) for v in there}
             found = {v: json.loads((place / "results.json").read_text()) for v, place in places.items()}
             if found:

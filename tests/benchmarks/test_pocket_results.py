@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.pocket_results import SUITES, TARGETS, VARIANTS, section
+from benchmarks.pocket_results import BALANCED, NAMES, SUITES, TARGETS, VARIANTS, Cell, options, section
 
 
 def results(mean: float) -> dict[str, Any]:
@@ -21,3 +21,9 @@ def test_every_variant_is_judged_by_the_same_targets() -> None:
         row = next(line for line in lines if line.startswith(f"| {variant} |"))
         assert row.count("**0.91**") == missed, row
     assert "**" not in next(line for line in lines if line.startswith("| unedited |"))
+
+
+def test_the_papers_lambda_is_read_from_the_models_curves() -> None:
+    found = {model: options(Cell(model, "pocket_aokvqa", BALANCED)) for model in NAMES}
+    assert all(len(given) == 1 and given[0].startswith("editor.lam=0.") for given in found.values()), found
+    assert options(Cell("pocket_llava", "pocket_fvqa", "dual key")) == []
