@@ -13,7 +13,7 @@ from typing import Any
 from data_modules.hub_errors import not_loaded
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.memory import free_memory
-from rv_edit.benchmark.building.openai_text import CUT_OFF
+from rv_edit.benchmark.building.openai_reply import CUT_OFF
 from rv_edit.benchmark.building.requests import StoppedError, TextReply, TextRequest, UnusableError
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import resolve_checkpoint

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rv_edit.benchmark.building.local_text import TransformersText
-from rv_edit.benchmark.building.openai_text import CUT_OFF
+from rv_edit.benchmark.building.openai_reply import CUT_OFF
 from rv_edit.benchmark.building.requests import StoppedError, TextReply, UnusableError
 from rv_edit.errors import ConfigError
 from tests.benchmark.building.subjects import record, text_request
