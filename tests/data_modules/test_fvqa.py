@@ -100,9 +100,18 @@ def test_folds_by_picture_and_choices_do_not_depend_on_them(fvqa: Callable[..., 
     assert [record.id for record in train] == ["0", "1"]
     assert [record.id for record in test] == ["2"]
     assert all(whole[record.id] == record.choices for record in [*train, *test])
-    for subset, fold, said in [("val", 0, "all, train, test"), ("train", 3, "train_list_3")]:
+    (root / "Name_Lists/train_list_1.txt").write_text("<!DOCTYPE html><title>Dropbox</title>")
+    (root / "Name_Lists/train_list_2.txt").write_text("elsewhere.jpg")
+    for subset, fold, said in [
+        ("val", 0, "all, train, test"),
+        ("train", 3, "train_list_3"),
+        ("train", 5, "folds 0 to 4"),
+        ("train", "first", "fold first: FVQA has folds 0 to 4"),
+        ("train", 1, "train_list_1.txt: a web page"),
+        ("train", 2, "there is no record in it"),
+    ]:
         with pytest.raises(RecordError, match=said):
-            read_fvqa(root, subset, fold)
+            read_fvqa(root, subset, fold)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
