@@ -60,7 +60,7 @@ class Journal:
             for path in sorted(folder.glob("*.jsonl")):
                 if path != self.path and _overlap(path.stem, name) and _is_written(path):
                     raise ConfigError(
-                        f"{path}: another process is still writing it, and the same would be paid for twice; wait for it"
+                        f"{path}: another process is still writing it; wait for it, or the same is paid for twice"
                     )
                 rows, sound = read_rows(path)
                 self.rows.update(rows)

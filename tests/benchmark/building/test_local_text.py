@@ -112,6 +112,11 @@ def test_a_stop_ends_before_the_next_text(folder: Path) -> None:
     [
         ({"dtype": "float7"}, "task.text.dtype=float7"),
         ({"device": "quantum"}, "cannot be loaded"),
+        ({"temperature": -1.0}, "task.text.temperature=-1.0"),
+        ({"temperature": "hot"}, "task.text.temperature=hot"),
+        ({"top_p": 0.0}, "task.text.top_p=0.0"),
+        ({"top_p": 1.5}, "task.text.top_p=1.5"),
+        ({"max_new_tokens": 0}, "task.text.max_new_tokens=0"),
         ({"name": "/nowhere/model"}, "no such folder"),
         ({"name": "owner/model"}, r"owner/model cannot be loaded \(.*\); get it with: hf download owner/model$"),
     ],
