@@ -93,6 +93,10 @@ def test_interrupted_at_any_row_it_goes_on_behind_the_last_part(
     # 1: nothing kept; 4: q0-q2 kept; 8: q3-q5 too; then the rest.
     assert given == ["q0", "q0", "q1", "q2", "q3", "q3", "q4", "q5", "q6", "q7", "q6", "q7", "q8", "q9"]
     assert not list(tmp_path.rglob("*.tmp"))
+    for lost in sorted((tmp_path / "cache").rglob("rows-*.jsonl")):  # of what was complete once
+        lost.unlink()
+        again = read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+        assert [record.id for record in again] == whole and lost.is_file()
 
 
 def test_a_full_disk_costs_one_line_and_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,14 @@ def test_choice_rule_by_hand() -> None:
     assert len(seeds) > 1
 
 
+def test_wider_pools_bar_every_answer_on_the_same_picture() -> None:
+    """Whatever its relation: what the concept or all the file offers may well be true of the picture too."""
+    asked = open_question("q", "p", "cat")
+    others = [open_question("a", "p", "hen", "s"), open_question("b", "x", "dog", "s"), open_question("c", "x", "ant")]
+    (choices, widened) = ChoiceRule([asked, *others]).choices(asked)
+    assert sorted(choices) == ["ant", "cat", "dog"] and widened
+
+
 def test_binary_answers_get_their_opposite() -> None:
     asked = open_question("q", "p", "Yes")
     choices, _ = ChoiceRule([asked, open_question("o", "x", "cat")]).choices(asked)

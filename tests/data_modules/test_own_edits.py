@@ -88,6 +88,9 @@ BAD: list[tuple[Row | str, str]] = [
     (line("x", evidence={"0": [[0, 0, True, 1]]}), "left, top, right, bottom"),
     (line("x", evidence={"0": [[2, 0, 1, 1]]}), "no area"),
     (line("x", evidence={"0": [[-1, 0, 1, 1]]}), "no area"),
+    (line("x", evidence={"0": [[1, 0, 1, 1]]}), "no area"),
+    (line("x", evidence={"0": [[0, 1, 1, 1]]}), "no area"),
+    (line("x", evidence={"0": [[0, -1, 1, 1]]}), "no area"),
 ]
 
 
