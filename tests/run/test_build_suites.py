@@ -164,9 +164,16 @@ def test_what_a_model_gets_wrong_is_dropped_and_counted(
 
 
 def test_other_options_do_not_mix_into_one_folder(composed: Composed, server: BadServer, options: list[str]) -> None:
+    looking = ["task/checker=model", "task.checker.question=null", "task.checker.caption_tokens=2"]
+    options = [*options, *looking]
     run(composed(*options, "dataset.edits=1"))
     calls = len(server.calls)
     for change, said in (
+        ("task.i_gen.per_model=3", "i_gen.per_model"),
+        ("task.r_gen.wrong=2", "r_gen.wrong"),
+        ("task.coe_gen.most_words=30", "coe_gen.most_words"),
+        ("task.checker.threshold=0.7", "checker.threshold"),
+        ("task.checker.caption_prompt=Say it.", "captions.prompt"),
         ("task.t_gen.count=9", "t_gen.count"),
         ("task.text.model=other", "text.model"),
         ("seed=1", "seed"),
