@@ -31,6 +31,7 @@ from data_modules.records import Answer, Question
 from rv_edit.augment import ImageAugmenter
 from rv_edit.benchmark import mine
 from rv_edit.cli import conf_dir
+from rv_edit.codebook.packing import widen
 from rv_edit.editors.answering import Asking
 from rv_edit.editors.base import EditorContext
 from rv_edit.editors.reasonedit import ReasonEdit
@@ -137,7 +138,7 @@ def edits(bench: Bench, args: argparse.Namespace) -> dict[str, Any]:
 def fill(bench: Bench, count: int) -> None:
     """Keys as of ``count`` further edits, so that retrieval searches a codebook of real size."""
     book, entries = bench.editor.codebook, round(bench.found["edit"]["entries_an_edit"])
-    known, generator = book.keys.float(), torch.Generator().manual_seed(0)
+    known, generator = widen(book.keys), torch.Generator().manual_seed(0)
     for number in range(count):
         rows = torch.randint(len(known), (entries,), generator=generator)
         drawn = known[rows.to(known.device)].cpu()

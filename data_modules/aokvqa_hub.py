@@ -112,7 +112,7 @@ def direct_answers(text: Any) -> list[str]:
 def _rows(source: str, split: str, place: Path, streaming: bool) -> list[Row]:
     def fresh(start: int) -> Iterator[Row]:
         _log.info("%s: taking the pictures of %s out into %s, once", source, split, place)
-        return HubTable(source, HUB_SPLITS[split], COLUMNS, streaming=streaming).rows(start)
+        return HubTable(source, HUB_SPLITS[split], COLUMNS, streaming=streaming, only=True).rows(start)
 
     return Extracted(place).rows(fresh)
 

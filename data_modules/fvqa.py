@@ -15,7 +15,7 @@ from data_modules.fvqa_choices import ChoiceRule, OpenQuestion, relation_of
 from data_modules.fvqa_facts import TriplesFile, fact_sentence
 from data_modules.published import FVQA_FOLDS, Size, fvqa_command, note_missing
 from data_modules.qa_record import QARecord, ReadReport, clean_sentences, merge_choices
-from data_modules.reading import ImageFolder, collect, first_existing, load_json, text_of, texts_of
+from data_modules.reading import ImageFolder, collect, first_existing, instead_of_data, load_json, text_of, texts_of
 from data_modules.records import RecordError
 from data_modules.text import as_sentence, clean_text
 
@@ -148,15 +148,18 @@ def _names(path: Path, base: Path, subset: str, fold: int) -> set[str]:
         raise RecordError(f"subset '{subset}': FVQA has all, train, test")
     file = f"{subset}_list_{fold}.txt"
     folders = [base / "Name_Lists", path.parent.parent / "Name_Lists", path.parent / "Name_Lists"]
-    if not 0 <= fold < len(FVQA_FOLDS[subset]):
+    if isinstance(fold, bool) or not isinstance(fold, int) or not 0 <= fold < len(FVQA_FOLDS[subset]):
         raise RecordError(f"fold {fold}: FVQA has folds 0 to {len(FVQA_FOLDS[subset]) - 1}")
     names = first_existing(
         [folder / file for folder in folders], f"FVQA name list {file} (subset=all needs none)", fvqa_command(base)
     )
     try:
-        lines = names.read_text(encoding="utf-8").splitlines()
+        data = names.read_bytes()
+        lines = data.decode().splitlines()
     except OSError as error:
         raise RecordError(f"{names}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise RecordError(f"{names}: not a text file; fetch it again") from error
+    if (what := instead_of_data(data)) is not None:
+        raise RecordError(f"{names}: {what}; fetch it again")
     return {line.strip() for line in lines if line.strip()}

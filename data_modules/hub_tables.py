@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from data_modules.hub_errors import first_line, hub_reason, innermost
 from data_modules.published import hub_command
+from data_modules.reading import instead_of_data
 from data_modules.records import RecordError
 
 Row = dict[str, Any]
@@ -24,12 +25,15 @@ class HubTable:
         columns: those that must be there, with what each holds, for the message where they are not.
         streaming: read the hub's files while they arrive; ``False``: download them first. Files at hand are always read
             in place.
+        only: leave out all other columns, whatever they hold.
 
     Raises:
         RecordError: it cannot be reached, holds no such split, is damaged, or has other columns.
     """
 
-    def __init__(self, source: str, split: str, columns: Mapping[str, str], *, streaming: bool = True) -> None:
+    def __init__(
+        self, source: str, split: str, columns: Mapping[str, str], *, streaming: bool = True, only: bool = False
+    ) -> None:
         self.source, self.split = source, split
         with self._readable():
             self._table: Any = self._open(streaming)
@@ -41,6 +45,9 @@ class HubTable:
                 + ", ".join(f"{name} ({kind})" for name, kind in columns.items())
                 + f"; found {', '.join(found or ()) or 'none'}; give the data set itself, or a copy of all its columns"
             )
+        if only and found is not None and len(found) > len(columns):
+            with self._readable():
+                self._table = self._table.select_columns(list(columns))
         self._raw_pictures([name for name, kind in columns.items() if kind == "picture"])
 
     @property
@@ -114,11 +121,23 @@ class HubTable:
                 f"{self.place}: the hub cannot be reached ({first_line(error)}); on a machine with network: "
                 f"{hub_command(self.source)}, or give a copy with dataset.root=<folder>"
             )
+        if (what := self._not_a_table()) is not None:
+            return RecordError(f"{what}; fetch it again with {self._command()}")
         # "An error occurred while generating the dataset" says less than what it was raised from.
         return RecordError(
             f"{self.place}: cannot be read ({first_line(innermost(error))}); a damaged or partial download is fetched "
             f"again with {self._command()}"
         )
+
+    def _not_a_table(self) -> str | None:
+        """Which file at hand is what a failed download leaves, and what that is."""
+        path = Path(self.source).expanduser()
+        files = [path] if path.is_file() else sorted(path.rglob("*.parquet")) if path.is_dir() else []
+        for file in files:
+            with suppress(OSError), file.open("rb") as stream:
+                if (what := instead_of_data(stream.read(256))) is not None:
+                    return f"{file}: {what}"
+        return None
 
     def _command(self) -> str:
         if Path(self.source).expanduser().exists():

@@ -45,7 +45,8 @@ def read_csv(path: Path) -> Iterator[tuple[str, Any]]:
         for row in rows:
             cells = {name: cell.strip() for name, cell in zip(names, row, strict=False) if name and cell.strip()}
             if cells:
-                raw = RecordError("more cells than there are columns") if len(row) > len(names) else _edit(cells)
+                beyond = any(cell.strip() for cell in row[len(names) :])
+                raw = RecordError("more cells than there are columns") if beyond else _edit(cells)
                 yield cells.get("id") or f"line {rows.line_num}", raw
     except csv.Error as error:
         raise RecordError(f"{path}: line {rows.line_num} is not CSV ({error}); save it as 'CSV UTF-8'") from error

@@ -121,27 +121,37 @@ class RationaleTables:
 
 
 def choices_of(row: Row) -> list[str]:
-    r"""The choices of a question: the lettered lines, or else the joined text.
+    r"""The choices of a question: a list as it is, the lettered lines, or else the joined text.
 
     >>> choices_of({"idx_choices": "(A) cab\n(B) bus; coach", "choices": "cab; bus; coach"})
     ['cab', 'bus; coach']
     """
+    if isinstance(row.get("choices"), (list, tuple)):
+        return [text.strip() for text in row["choices"] if isinstance(text, str) and text.strip()]
     lettered = [text for _, text in _LETTERED.findall(str(row.get("idx_choices") or ""))]
     if len(lettered) >= 2:
         return lettered
     return [text.strip() for text in str(row.get("choices") or "").split(";") if text.strip()]
 
 
-def chain_facts(reason: Any, rationale: Any, conclusion: bool) -> list[str]:
-    """The facts of a chain: its sentences, without the last, which states the answer; the rationale where none is left.
+def chain_facts(reason: Any, conclusion: bool) -> list[str]:
+    """The facts of a chain: its sentences, without the last, which states the answer; of a text or a list of texts.
 
-    >>> chain_facts("The image shows a cab. Cabs are yellow. So it is a cab.", "It is yellow.", conclusion=False)
+    >>> chain_facts("The image shows a cab. Cabs are yellow. So it is a cab.", conclusion=False)
     ['The image shows a cab.', 'Cabs are yellow.']
     """
-    sentences = [part.strip() for part in _SENTENCE_END.split(reason.strip())] if isinstance(reason, str) else []
-    facts = [sentence for sentence in sentences if sentence]
-    facts = facts if conclusion else facts[:-1]
-    return facts or [part.strip() for part in _SENTENCE_END.split(str(rationale or "").strip()) if part.strip()]
+    listed = reason if isinstance(reason, (list, tuple)) else [reason]
+    facts = [sentence for part in listed for sentence in sentences(part)]
+    return facts if conclusion else facts[:-1]
+
+
+def sentences(text: Any) -> list[str]:
+    """The sentences of a text; of anything else none.
+
+    >>> sentences("It is. So there."), sentences(None)
+    (['It is.', 'So there.'], [])
+    """
+    return [part.strip() for part in _SENTENCE_END.split(text.strip()) if part.strip()] if isinstance(text, str) else []
 
 
 def _fetch(subset: str) -> Path:

@@ -14,7 +14,7 @@ from data_modules.bundle import DataBundle
 from data_modules.published import FVQA, PAPER_AOKVQA, coco_command, compare, fvqa_command, hub_command, note_missing
 from data_modules.qa_record import QARecord, ReadReport, clean_sentences, merge_choices
 from data_modules.rationale_suites import RationaleSuites, key_of
-from data_modules.rationale_tables import HUB, RationaleTables, chain_facts, choices_of
+from data_modules.rationale_tables import HUB, RationaleTables, chain_facts, choices_of, sentences
 from data_modules.reading import ImageFolder, collect, text_of
 from data_modules.records import ImageRef, RecordError
 from data_modules.sources import folder_of
@@ -78,16 +78,17 @@ def load_rationale_vqa(
 
     def parse(record_id: str, raw: dict[str, Any]) -> QARecord:
         choices, answer, merged = merge_choices(choices_of(raw), text_of(raw, "answer"))
-        facts = chain_facts(chains.get(record_id), raw.get("rationale"), conclusion)
-        sentences, repeated = clean_sentences([as_sentence(fact) for fact in facts])
+        facts = chain_facts(chains.get(record_id), conclusion)
+        without = not facts
+        stated, repeated = clean_sentences([as_sentence(fact) for fact in facts or sentences(raw.get("rationale"))])
         question = clean_text(text_of(raw, "question"))
         image = pictures.find(text_of(raw, "image_path"))
         report.counts["merged_choices"] += bool(merged)
         report.counts["duplicate_reasoning"] += bool(repeated)
-        report.counts["without_a_chain"] += reasoning == "chain" and record_id not in chains
+        report.counts["without_a_chain"] += reasoning == "chain" and without
         extras = {"split": raw["split"], "rationale": raw.get("rationale"), "image_path": raw["image_path"]}
         extras |= suites.extras(record_id, raw)
-        return QARecord(record_id, image, question, choices, answer, sentences, extras)
+        return QARecord(record_id, image, question, choices, answer, stated, extras)
 
     command = coco_command(Path(images).parent, "train") if subset == "aokvqa" else fvqa_command(Path(images))
     try:

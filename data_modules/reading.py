@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ def first_existing(candidates: Sequence[Path], what: str, command: str | None = 
 class ImageFolder:
     """Pictures by file name, each hashed once however many records ask for it.
 
-    A name that is not there as it is written is looked for in another case: copies of a data set differ in ``.JPEG``
-    and ``.jpeg``.
+    A name that is not there as it is written is looked for in another case, and with its accents written the other way:
+    copies of a data set differ in ``.JPEG`` and ``.jpeg``, systems in how they spell ``é``.
 
     Args:
         folder: where the pictures lie.
@@ -90,7 +91,7 @@ class ImageFolder:
         self.check = check
         self.missing: set[str] = set()
         self._known: dict[str, ImageRef | RecordError] = {}
-        self._spelling: dict[str, str] | None = None
+        self._spellings: dict[Path, dict[str, Path]] = {}
 
     def find(self, name: str, suffixes: Sequence[str] = ("",)) -> ImageRef:
         """The picture ``name``, with the first of ``suffixes`` that exists.
@@ -122,7 +123,7 @@ class ImageFolder:
                 return self._read(path)
         spelt = next((found for suffix in suffixes if (found := self._other_case(name + suffix))), None)
         if spelt is not None:
-            return self._read(self.folder / spelt)
+            return self._read(spelt)
         self.missing.add(name)
         raise RecordError(f"picture {self.folder / name} is missing")
 
@@ -132,13 +133,21 @@ class ImageFolder:
             ref.open()
         return ref
 
-    def _other_case(self, name: str) -> str | None:
-        if self._spelling is None:
+    def _other_case(self, name: str) -> Path | None:
+        """A file with the name in another spelling; never a folder, a pipe or a device, which is no file to read."""
+        path = self.folder / name
+        if path.parent not in self._spellings:
             try:
-                self._spelling = {found.casefold(): found for found in sorted(os.listdir(self.folder))}
-            except OSError:
-                self._spelling = {}
-        return self._spelling.get(name.casefold())
+                found = sorted(os.listdir(path.parent))
+            except (OSError, ValueError):
+                found = []
+            self._spellings[path.parent] = {_plain(other): path.parent / other for other in found}
+        spelt = self._spellings[path.parent].get(_plain(path.name))
+        return spelt if spelt is not None and spelt.is_file() else None
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def collect(
@@ -179,8 +188,10 @@ def collect(
     report.kept += len(records)
     if not records:
         skipped = report.skipped[already:]
-        reason = f"; the first: {clean_text(skipped[0][0])}: {skipped[0][1]}" if skipped else ""
-        raise RecordError(f"{source}: none of {len(skipped)} records can be used{reason}")
+        if not skipped:
+            raise RecordError(f"{source}: there is no record in it; give the whole data set, or another part of it")
+        reason = f"{clean_text(skipped[0][0])}: {skipped[0][1]}"
+        raise RecordError(f"{source}: none of {len(skipped)} records can be used; the first: {reason}")
     return records
 
 

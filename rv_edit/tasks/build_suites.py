@@ -78,9 +78,6 @@ def run(cfg: DictConfig) -> dict[str, Any] | None:
         if not check_folder(options.folder, about):
             write_together({options.folder / OPTIONS: partial(json.dump, about, indent=2)})
         plans, model = _plans(cfg, data, edit_options, options, edited, checker, known, journal)
-        if options.shard is not None:
-            part, parts = options.shard
-            plans = plans[part::parts]
         built = _build(plans, options, texts, images, checker, journal)
     if options.shard is not None:
         log.info("part %d of %d is through; when all are, give the command without task.shard", *options.shard)
@@ -163,7 +160,7 @@ def _plans(
     known: Mapping[int, str],
     journal: Journal,
 ) -> tuple[list[EditPlan], str]:
-    """The model's errors with their chains and captions, as an edit run of the same options makes them."""
+    """The model's errors of this part with chains and captions, as an edit run of the same options makes them."""
     vlm = edited.get()
     scoring = Scoring.of(cfg, edit_options)
     _, errors, _, _ = mine_errors(data, vlm, scoring)
@@ -182,12 +179,15 @@ def _plans(
     del vlm
     if options.release and (checker is None or checker.holder is not edited):
         edited.release()
-    captions = _captions(chosen, options, checker, known, journal)
+    # Chains are shared through the cache, in chunks of all edits; everything from here on is made once, by one part.
+    part, parts = options.shard or (0, 1)
+    own = list(zip(edits, chosen, chains, strict=True))[part::parts]
+    captions = _captions([record for _, record, _ in own], options, checker, known, journal)
     if options.release:
         edited.release()
     return [
         EditPlan(edit, record, chain, captions[record.id].text, captions[record.id].origin)
-        for edit, record, chain in zip(edits, chosen, chains, strict=True)
+        for edit, record, chain in own
     ], model
 
 

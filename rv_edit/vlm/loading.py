@@ -182,7 +182,7 @@ def _family(origin: Origin) -> type[VLM]:
         raise origin.error("no config.json there; it is no checkpoint")
     families = known_families()
     model_type = config.get("model_type")
-    if model_type not in families:
+    if not isinstance(model_type, str) or model_type not in families:
         raise ConfigError(f"{origin.name}: model type {model_type!r} is unknown; known families: {', '.join(families)}")
     return families[model_type]
 

@@ -99,6 +99,8 @@ def test_the_key_is_model_data_and_options(
     # Another answer is another outcome of the same scores.
     swapped = [QARecord(r.id, r.image, r.question, r.choices, r.choices[1 - r.target]) for r in records]
     assert hits(swapped) == chunks
+    chosen = [QARecord(r.id, r.image, r.question, (*r.choices[:-1], "green"), r.choices[0]) for r in records]
+    assert hits(chosen) == 0  # as many choices, others among them: FVQA's are drawn by a seed
     fingerprint, vlm.fingerprint = vlm.fingerprint, "another"
     try:
         assert hits(records) == 0

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
+
+from rv_edit.codebook import Codebook
+from rv_edit.codebook.packing import widen
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
@@ -75,6 +80,20 @@ def module(name: str) -> ModuleType:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+def test_made_up_keys_lie_about_the_known_ones(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a codebook keeps its keys: packed rows are no numbers."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    book = Codebook(70, key_bits=bits, merge="off")
+    known = 3 + torch.randn(4, 70, generator=torch.Generator().manual_seed(1))
+    book.insert("real", known, [f"Sentence {row}." for row in range(4)], [0.0] * 4, ["answer", *["reasoning"] * 3])
+    bench = SimpleNamespace(editor=SimpleNamespace(codebook=book), found={"edit": {"entries_an_edit": 2.0}})
+    importlib.import_module("real_sizes").fill(bench, 3)
+    made = widen(book.keys)[4:]
+    assert made.shape == (6, 70)
+    assert (torch.cdist(made, known).amin(dim=1) < 0.5 * torch.cdist(known, known).amax()).all()
 
 
 def measured(edit: float, share: float, memory: float) -> dict[str, Any]:

@@ -117,6 +117,9 @@ def test_nothing_usable_or_no_such_thing(aokvqa: Callable[..., Path], tmp_path: 
     (root / "aokvqa_v1p0_test.json").write_text('[{"cut": ')
     with pytest.raises(RecordError, match="not valid JSON"):
         read_aokvqa(root, "test")
+    (root / "aokvqa_v1p0_test.json").write_text("[]")
+    with pytest.raises(RecordError, match="A-OKVQA test: there is no record in it"):
+        read_aokvqa(root, "test")
     (root / "aokvqa_v1p0_test.json").write_text("{}")
     with pytest.raises(RecordError, match="a JSON list"):
         read_aokvqa(root, "test")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import DatasetDict, Features, Value
+from datasets import DatasetDict, Features, Image, Value
 from datasets.exceptions import DatasetGenerationError
 
 from data_modules import extracted
@@ -60,7 +61,7 @@ def test_taken_out_once_and_then_without_the_library(tmp_path: Path, no_library:
     first = read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
     no_library()
     assert read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache") == first
-    (root / "data").joinpath("another.parquet").write_bytes(b"")  # another copy is not taken for this one
+    (root / "data").joinpath("another.parquet").write_bytes(b"PAR1")  # another copy is not taken for this one
     with pytest.raises(RecordError, match="library is used"):
         read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
 
@@ -92,6 +93,10 @@ def test_interrupted_at_any_row_it_goes_on_behind_the_last_part(
     # 1: nothing kept; 4: q0-q2 kept; 8: q3-q5 too; then the rest.
     assert given == ["q0", "q0", "q1", "q2", "q3", "q3", "q4", "q5", "q6", "q7", "q6", "q7", "q8", "q9"]
     assert not list(tmp_path.rglob("*.tmp"))
+    for lost in sorted((tmp_path / "cache").rglob("rows-*.jsonl")):  # of what was complete once
+        lost.unlink()
+        again = read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
+        assert [record.id for record in again] == whole and lost.is_file()
 
 
 def test_a_full_disk_costs_one_line_and_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +130,8 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, damage: str) -> None:
     whole = file.read_bytes()
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 60400000\n"
     file.write_bytes({"cut": whole[: len(whole) // 2], "pointer": pointer, "empty": b""}[damage])
-    with pytest.raises(RecordError, match="cannot be read") as caught:
+    said = {"cut": "cannot be read", "pointer": "a Git LFS pointer, not the file", "empty": "an empty file"}[damage]
+    with pytest.raises(RecordError, match=said) as caught:
         read_aokvqa_hub(str(root), "val", cache=tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert str(root) in str(caught.value)
@@ -144,6 +150,21 @@ def test_other_columns_are_named(tmp_path: Path) -> None:
     assert "direct_answers (text)" in said
     assert "found question_id, query" in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("layout", ["parquet", "arrow"])
+def test_further_columns_cost_nothing(tmp_path: Path, layout: str) -> None:
+    """Whatever they hold: a copy that somebody added embeddings, dates or more pictures to is still the data set."""
+    more = {"raw": b"\xff", "at": datetime.datetime(2020, 1, 1), "second": {"bytes": b"no picture", "path": None}}
+    kinds = {"raw": Value("binary"), "at": Value("timestamp[s]"), "second": Image()}
+    found = table([row("v", 4, **more)], Features({**AOKVQA, **kinds}))
+    if layout == "parquet":
+        (tmp_path / "copy/data").mkdir(parents=True)
+        found.to_parquet(tmp_path / "copy/data/validation-0.parquet")
+    else:
+        DatasetDict({"validation": found}).save_to_disk(tmp_path / "copy")
+    (record,) = read_aokvqa_hub(str(tmp_path / "copy"), "val", cache=tmp_path / "cache", check_images=True)
+    assert record.id == "v" and not set(more) & set(record.extras)
 
 
 @pytest.mark.parametrize("layout", ["parquet", "arrow"])

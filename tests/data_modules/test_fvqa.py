@@ -100,9 +100,18 @@ def test_folds_by_picture_and_choices_do_not_depend_on_them(fvqa: Callable[..., 
     assert [record.id for record in train] == ["0", "1"]
     assert [record.id for record in test] == ["2"]
     assert all(whole[record.id] == record.choices for record in [*train, *test])
-    for subset, fold, said in [("val", 0, "all, train, test"), ("train", 3, "train_list_3")]:
+    (root / "Name_Lists/train_list_1.txt").write_text("<!DOCTYPE html><title>Dropbox</title>")
+    (root / "Name_Lists/train_list_2.txt").write_text("elsewhere.jpg")
+    for subset, fold, said in [
+        ("val", 0, "all, train, test"),
+        ("train", 3, "train_list_3"),
+        ("train", 5, "folds 0 to 4"),
+        ("train", "first", "fold first: FVQA has folds 0 to 4"),
+        ("train", 1, "train_list_1.txt: a web page"),
+        ("train", 2, "there is no record in it"),
+    ]:
         with pytest.raises(RecordError, match=said):
-            read_fvqa(root, subset, fold)
+            read_fvqa(root, subset, fold)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -137,6 +146,14 @@ def test_choice_rule_by_hand() -> None:
     assert ChoiceRule(reversed([asked, *others])).choices(asked) == (choices, widened)
     seeds = {ChoiceRule([asked, *others], seed=seed).choices(asked)[0] for seed in range(8)}
     assert len(seeds) > 1
+
+
+def test_wider_pools_bar_every_answer_on_the_same_picture() -> None:
+    """Whatever its relation: what the concept or all the file offers may well be true of the picture too."""
+    asked = open_question("q", "p", "cat")
+    others = [open_question("a", "p", "hen", "s"), open_question("b", "x", "dog", "s"), open_question("c", "x", "ant")]
+    (choices, widened) = ChoiceRule([asked, *others]).choices(asked)
+    assert sorted(choices) == ["ant", "cat", "dog"] and widened
 
 
 def test_binary_answers_get_their_opposite() -> None:

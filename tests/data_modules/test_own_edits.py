@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import threading
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,9 @@ BAD: list[tuple[Row | str, str]] = [
     (line("x", evidence={"0": [[0, 0, True, 1]]}), "left, top, right, bottom"),
     (line("x", evidence={"0": [[2, 0, 1, 1]]}), "no area"),
     (line("x", evidence={"0": [[-1, 0, 1, 1]]}), "no area"),
+    (line("x", evidence={"0": [[1, 0, 1, 1]]}), "no area"),
+    (line("x", evidence={"0": [[0, 1, 1, 1]]}), "no area"),
+    (line("x", evidence={"0": [[0, -1, 1, 1]]}), "no area"),
 ]
 
 
@@ -156,6 +162,38 @@ def test_a_table_as_spreadsheets_write_it(folder: Path, delimiter: str, mark: st
     assert (record.question, record.choices, record.answer) == ('Is "it", a; cat?', ("yes", "no"), "no")
     assert record.reasoning == ("First; so.",)
     assert record.evidence == {0: ((0.0, 0.0, 3.0, 3.0),)}
+
+
+def test_a_table_with_empty_cells_beyond_its_columns(folder: Path) -> None:
+    head = "id;image;question;answer;choice_1;choice_2\n"
+    (folder / "edits.csv").write_text(head + "a;b.png;Q?;cat;cat;dog; ;\nb;b.png;Q?;cat;cat;dog;;x\n")
+    report = ReadReport()
+    assert [record.id for record in read_own(folder, report=report)] == ["a"]
+    assert report.skipped == [("b", "more cells than there are columns")]
+
+
+def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
+    """A pipe that nobody writes to, a device without an end, a folder, a link to nowhere."""
+    os.mkfifo(folder / "pipe.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "folder.png").mkdir()
+    (folder / "lost.png").symlink_to("/nowhere/x.png")
+    (folder / "link.png").symlink_to(folder / "b.png")
+    names = ["pipe.png", "zero.png", "folder.png", "lost.png", "link.png"]
+    write(folder, *(line(name, image=name) for name in names))
+    report, found = ReadReport(), []
+    reading = threading.Thread(target=lambda: found.extend(read_own(folder, report=report)), daemon=True)
+    reading.start()
+    reading.join(timeout=60)
+    assert [record.id for record in found] == ["link.png"]
+    assert [reason.rpartition(" ")[2] for _, reason in report.skipped] == ["missing"] * 4
+
+
+def test_names_in_another_spelling(folder: Path) -> None:
+    """Systems write accents as one sign or as two, and archives carry either to the other."""
+    (folder / "b.png").rename(folder / "photos" / unicodedata.normalize("NFD", "Café.PNG"))
+    (record,) = read_own(write(folder, line(image=unicodedata.normalize("NFC", "photos/café.png"))))
+    assert record.image.open().size == (8, 6)
 
 
 def test_bad_tables(folder: Path) -> None:

@@ -222,10 +222,24 @@ def test_bad_rows_are_skipped_and_listed(load: Load, root: Path, changes: Row, s
 def test_choices_and_chains() -> None:
     assert choices_of({"idx_choices": None, "choices": "a; b ;c;"}) == ["a", "b", "c"]
     assert choices_of({"idx_choices": "(A) a", "choices": "a; b"}) == ["a", "b"]
-    assert chain_facts("One. Two! Three", "r", False) == ["One.", "Two!"]
-    assert chain_facts("Only one.", "Human. Words.", False) == ["Human.", "Words."]
-    assert chain_facts(None, None, False) == []
-    assert chain_facts("Mr. X is 3.5 m tall. So b.", "", False) == ["Mr.", "X is 3.5 m tall."]  # as the authors split
+    assert choices_of({"idx_choices": "(A) x\n(B) y", "choices": ["a; b", " c ", ""]}) == ["a; b", "c"]
+    assert chain_facts("One. Two! Three", False) == ["One.", "Two!"]
+    assert chain_facts("Only one.", False) == [] and chain_facts("Only one.", True) == ["Only one."]
+    assert chain_facts(["One.", "Two. Three.", "So four."], False) == ["One.", "Two.", "Three."]
+    assert chain_facts(None, False) == [] and chain_facts([1], True) == []
+    assert chain_facts("Mr. X is 3.5 m tall. So b.", False) == ["Mr.", "X is 3.5 m tall."]  # as the authors split
+
+
+@pytest.mark.parametrize("reason", [["The image shows a cow.", "Cows moo.", "So it is a cow."], ["Cow."], 7, None])
+def test_chains_of_another_type_are_read_or_counted(load: Load, root: Path, reason: Any) -> None:
+    """The files could not be opened where this was written: what replaces a chain must not go unnoticed."""
+    write(root / "r_gen/cot/aokvqa.parquet", [{"uid": "1", "reason": reason}])
+    write(root / "AOKVQA/test.parquet", [question("3", "val2017/3.jpg", choices=["hen", "Cow"])])
+    bundle = load()
+    listed = isinstance(reason, list) and len(reason) > 1
+    told = ("The image shows a cow.", "Cows moo.") if listed else ("It moos.", "It eats.")
+    assert bundle.records[0].reasoning == told
+    assert bundle.report is not None and bundle.report.counts["without_a_chain"] == (1 if listed else 2)
 
 
 def test_from_the_hub_or_the_command_that_gets_it(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,21 @@ def test_parts_together_are_the_whole(
         assert (tmp_path / "apart" / name).read_bytes() == (tmp_path / "suites" / name).read_bytes()
 
 
+def test_a_part_describes_its_own_pictures_alone(
+    composed: Composed, server: BadServer, options: list[str], tmp_path: Path
+) -> None:
+    looking = ["task/checker=model", "task.checker.question=null", "task.checker.caption_tokens=2"]
+    few = [*options, *looking, "task.suites=[t_gen]", "dataset.edits=5"]
+    for part in ("0/2", "1/2", None):
+        run(composed(*few, *([] if part is None else [f"task.shard={part}"])))
+    rows = {
+        path.stem: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in (tmp_path / "suites/journal").glob("*.jsonl")
+    }
+    described = {name: sum(row["kind"] == "caption" for row in own) for name, own in rows.items()}
+    assert described == {"part-0-of-2": 3, "part-1-of-2": 2, "all": 0}
+
+
 def test_an_expired_key_stops_in_one_line_and_the_same_command_goes_on(
     composed: Composed, server: BadServer, options: list[str], tmp_path: Path
 ) -> None:
@@ -149,9 +164,16 @@ def test_what_a_model_gets_wrong_is_dropped_and_counted(
 
 
 def test_other_options_do_not_mix_into_one_folder(composed: Composed, server: BadServer, options: list[str]) -> None:
+    looking = ["task/checker=model", "task.checker.question=null", "task.checker.caption_tokens=2"]
+    options = [*options, *looking]
     run(composed(*options, "dataset.edits=1"))
     calls = len(server.calls)
     for change, said in (
+        ("task.i_gen.per_model=3", "i_gen.per_model"),
+        ("task.r_gen.wrong=2", "r_gen.wrong"),
+        ("task.coe_gen.most_words=30", "coe_gen.most_words"),
+        ("task.checker.threshold=0.7", "checker.threshold"),
+        ("task.checker.caption_prompt=Say it.", "captions.prompt"),
         ("task.t_gen.count=9", "t_gen.count"),
         ("task.text.model=other", "text.model"),
         ("seed=1", "seed"),

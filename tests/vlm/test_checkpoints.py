@@ -197,6 +197,9 @@ def test_another_class(lay: Callable[[str, str], Path]) -> None:
     assert "model type 'llava_next' is unknown; known families: instructblip, llava, qwen3_vl" in refused(
         "qwen3_vl_8b", folder
     )
+    for odd in (["llava"], {}, 7, None):
+        write(folder / "config.json", {**config, "model_type": odd})
+        assert f"model type {odd!r} is unknown; known families" in refused("qwen3_vl_8b", folder)
     write(folder / "config.json", config)
     weights = {name: value for file in folder.glob("model-*") for name, value in load_file(file).items()}
     for file in folder.glob("model-*"):

@@ -2,5 +2,6 @@
 
 Read in this order: ``requests`` (who is asked what), ``settings`` and ``plan`` (what an edit needs), ``parsing`` and
 ``texts`` (writing), ``store`` and ``pictures`` (drawing), ``journal`` (what is kept), ``assemble`` (the folder),
-``estimate`` (what it costs); providers are ``openai_text``, ``local_text``, ``diffusion`` and ``checking``.
+``estimate`` (what it costs); providers are ``openai_text`` (with ``openai_reply``), ``local_text``, ``diffusion`` and
+``checking``.
 """

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 OFFLOADS = ("none", "model", "sequential")
 FLAGGED = "withheld by the model's safety filter"
+NOTHING = "no caption and no fact to draw from"
+OURS = ("prompt", "generator", "output_type")
+"""What a pipeline is given for each picture, and by no option."""
 
 
 class DiffusersImages:
@@ -36,7 +39,7 @@ class DiffusersImages:
         seconds_per_image: as measured elsewhere, for estimates.
 
     Raises:
-        ConfigError: no such folder, or an unknown way of offloading.
+        ConfigError: no such folder, an unknown way of offloading, or an argument that is none of the user's.
     """
 
     def __init__(
@@ -56,6 +59,9 @@ class DiffusersImages:
             raise ConfigError(f"task.images: offload={offload} is unknown; give {', '.join(OFFLOADS)}")
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ConfigError(f"task.images: batch_size={batch_size}; give a whole number of at least 1")
+        taken = next((name for name in OURS if name in (arguments or {})), None)
+        if taken is not None:
+            raise ConfigError(f"task.images: arguments.{taken} comes from the suites themselves; leave it out")
         self.name, self.revision, self.variant, self.dtype = name, revision, variant, dtype
         self.device, self.offload, self.batch_size = device, offload, batch_size
         self.arguments, self.seconds_per_image = dict(arguments or {}), seconds_per_image
@@ -75,9 +81,18 @@ class DiffusersImages:
         return None
 
     def paint(self, requests: Sequence[ImageRequest]) -> list[Image.Image | UnusableError]:
-        """One picture a request, each from a generator with its own seed on the CPU, hence alike on any device."""
+        """One picture a request, each from a generator with its own seed on the CPU, hence alike on any device.
+
+        An empty prompt gives none: whatever a model draws then, an edit says nothing about it.
+        """
+        painted = iter(self._painted([request for request in requests if request.prompt]))
+        return [next(painted) if request.prompt else UnusableError(NOTHING, final=True) for request in requests]
+
+    def _painted(self, requests: Sequence[ImageRequest]) -> list[Image.Image | UnusableError]:
         import torch
 
+        if not requests:
+            return []
         self.load()
         pipeline = self._pipeline
         generators = [torch.Generator("cpu").manual_seed(request.seed) for request in requests]

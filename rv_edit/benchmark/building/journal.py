@@ -35,8 +35,8 @@ class Journal:
         reserve: bytes that must be free before anything is asked for, since what is paid for must be kept.
 
     Raises:
-        ConfigError: another process writes this file, the folder cannot be written, or a file in it is damaged
-            elsewhere than in its last line.
+        ConfigError: another process writes this file or builds what overlaps with this part, the folder cannot be
+            written, or a file in it is damaged elsewhere than in its last line.
     """
 
     def __init__(self, folder: Path, name: str = "all", reserve: int = 0) -> None:
@@ -58,6 +58,10 @@ class Journal:
             ) from error
         try:
             for path in sorted(folder.glob("*.jsonl")):
+                if path != self.path and _overlap(path.stem, name) and _is_written(path):
+                    raise ConfigError(
+                        f"{path}: another process is still writing it; wait for it, or the same is paid for twice"
+                    )
                 rows, sound = read_rows(path)
                 self.rows.update(rows)
                 if path == self.path:
@@ -115,6 +119,24 @@ class Journal:
                 raise disk_error(self.path, error) from error
             self.rows[key] = row
         return row
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two parts, by the names of their journals, may want the same items: all but those of one division do."""
+    division = one.rpartition("-of-")[2]
+    return not (division == other.rpartition("-of-")[2] and "-of-" in one and "-of-" in other)
+
+
+def _is_written(path: Path) -> bool:
+    """Whether another process has this journal open."""
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def read_rows(path: Path) -> tuple[dict[str, Row], int]:

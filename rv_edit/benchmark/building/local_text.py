@@ -6,6 +6,7 @@ model with vLLM or the like and take ``task/text=openai``.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 from data_modules.hub_errors import not_loaded
 from data_modules.qa_record import QARecord
 from rv_edit.benchmark.building.memory import free_memory
-from rv_edit.benchmark.building.openai_text import CUT_OFF
+from rv_edit.benchmark.building.openai_reply import CUT_OFF
 from rv_edit.benchmark.building.requests import StoppedError, TextReply, TextRequest, UnusableError
+from rv_edit.benchmark.building.settings import whole
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import resolve_checkpoint
 
@@ -30,6 +32,9 @@ class TransformersText:
         max_new_tokens: most tokens a text has.
         temperature, top_p: of the sampling; temperature 0: greedy.
         template: further variables of the chat template, such as ``enable_thinking: false``.
+
+    Raises:
+        ConfigError: no such folder, or a number that nothing can be sampled with.
     """
 
     concurrency = 1
@@ -47,6 +52,11 @@ class TransformersText:
         top_p: float = 1.0,
         template: Mapping[str, Any] | None = None,
     ) -> None:
+        whole("task.text.max_new_tokens", max_new_tokens, 1)
+        if not 0 <= _number(temperature) < math.inf:
+            raise ConfigError(f"task.text.temperature={temperature}: give a number of at least 0 (the likeliest words)")
+        if not 0 < _number(top_p) <= 1:
+            raise ConfigError(f"task.text.top_p={top_p}: give a number above 0 and up to 1")
         self.name, self.revision, self.dtype, self.device = name, revision, dtype, device
         self.max_new_tokens, self.temperature, self.top_p = max_new_tokens, temperature, top_p
         self.template = dict(template or {})
@@ -141,3 +151,8 @@ class TransformersText:
             except Exception as error:  # files missing or damaged, no such device, too little memory
                 raise ConfigError(f"task.text.name: {not_loaded(error, self.name, self.path)}") from error
         return self._loaded
+
+
+def _number(value: Any) -> float:
+    """``value`` where it is a number, else one that nothing admits."""
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan

@@ -7,6 +7,7 @@ once for a request whose answer was lost.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Mapping
@@ -15,8 +16,10 @@ from urllib.parse import urlsplit
 
 from data_modules.qa_record import QARecord
 from data_modules.text import clean_text
+from rv_edit.benchmark.building.openai_reply import REFUSED, error_of, message_of, no_reply, reply_of
 from rv_edit.benchmark.building.pacing import Backoff, Gate, Pacer, retry_after, wait
 from rv_edit.benchmark.building.requests import ProviderError, TextReply, TextRequest, UnusableError
+from rv_edit.benchmark.building.settings import whole
 from rv_edit.benchmark.cache import digest
 from rv_edit.errors import ConfigError
 
@@ -25,9 +28,6 @@ if TYPE_CHECKING:
 
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529}
 """Statuses after which the same request may succeed."""
-CUT_OFF = "cut off at the most tokens allowed"
-REFUSED = "refused by the service"
-NO_ANSWER = "a reply without an answer"
 
 
 class OpenAIText:
@@ -75,23 +75,32 @@ class OpenAIText:
             import httpx
         except ImportError as error:
             raise ConfigError('task/text=openai needs httpx: pip install "rv-edit[suites]"') from error
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"task.text.base_url={base_url}: give an address such as https://host/v1")
+        address = _address(base_url)
+        parts = urlsplit(address)
         self.key_variable = key_variable
-        key = os.environ.get(key_variable, "")
+        key = os.environ.get(key_variable, "").strip()  # a file's last line break often comes along
         if key_required and not key:
             raise ConfigError(
                 f"task.text: ${key_variable} is empty; put the key of {parts.hostname} there, or give "
                 "task.text.key_required=false"
             )
-        self.url = base_url.rstrip("/") + "/chat/completions"
+        if not key.isascii() or not key.isprintable() or " " in key:
+            # Sent as it is, the library would refuse it in words that hold it.
+            raise ConfigError(f"task.text: ${key_variable} holds signs that no key has; put the key alone there")
+        self.url = address.rstrip("/") + "/chat/completions"
         self.host = parts.netloc.rpartition("@")[2]
-        self.body, self.send_seed, self.concurrency = dict(body or {}), send_seed, concurrency
+        self.shown = self.url.replace(parts.netloc, self.host, 1)
+        self.body, self.send_seed = dict(body or {}), send_seed
+        self.concurrency = whole("task.text.concurrency", concurrency, 1)
         self.about = {"kind": "openai", "host": self.host, "model": model, **self.body}
-        self.model, self.timeout, self.retries, self.longest_wait = model, timeout, retries, longest_wait
-        self._requests, self._tokens, self._gate = Pacer(requests_per_minute), Pacer(tokens_per_minute), Gate()
-        self._backoff = Backoff(first_delay, longest_delay)
+        self.model, self.retries = model, whole("task.text.retries", retries, 0)
+        self.timeout, self.longest_wait = _positive("timeout", timeout), _positive("longest_wait", longest_wait)
+        self._requests = Pacer(_rate("requests_per_minute", requests_per_minute))
+        self._tokens = Pacer(_rate("tokens_per_minute", tokens_per_minute))
+        self._gate = Gate()
+        self._backoff = Backoff(_positive("first_delay", first_delay), _positive("longest_delay", longest_delay))
+        most = self.body.get("max_tokens") or self.body.get("max_completion_tokens") or 0
+        self._most_out = whole("task.text.body.max_tokens", most, 0)
         limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
@@ -118,8 +127,8 @@ class OpenAIText:
         import httpx
 
         # A rough count, four characters a token: the limit itself is the service's to enforce.
-        tokens = len(request.prompt) / 4 + float(self.body.get("max_tokens") or 0)
-        problem = ""
+        tokens = len(request.prompt) / 4 + self._most_out
+        problem: str | None = None
         for turn in range(self.retries + 1):
             wait(max(self._requests.delay(), self._tokens.delay(tokens)), stop)
             wait(self._gate.delay(), stop)
@@ -131,10 +140,11 @@ class OpenAIText:
             except httpx.RequestError as error:
                 problem = clean_text(str(error))[:120] or type(error).__name__
             else:
-                if response.status_code == 200:
-                    return _reply(response)
+                if response.status_code == 200 and (problem := no_reply(response)) is None:
+                    return reply_of(response)
                 self._stop_or_pass(response)
-                problem = f"status {response.status_code}: {_message(response)}"
+                if response.status_code != 200:
+                    problem = f"status {response.status_code}: {message_of(response)}"
                 asked_to_wait = retry_after(response.headers)
             if turn == self.retries:
                 break
@@ -153,8 +163,8 @@ class OpenAIText:
 
     def _stop_or_pass(self, response: httpx.Response) -> None:
         """Raise for a status that will not pass by itself."""
-        status, said = response.status_code, _message(response)
-        code = _error(response).get("code")
+        status, said = response.status_code, message_of(response)
+        code = error_of(response).get("code")
         kept = "what was made is kept, the same command goes on"
         if status in (401, 403):
             raise ProviderError(
@@ -164,48 +174,37 @@ class OpenAIText:
             raise ProviderError(f"{self.host}: the account has no credit left ({status}: {said}); {kept}")
         if code in ("content_filter", "content_policy_violation"):
             raise UnusableError(REFUSED, final=True)
-        if status not in PASSING:
+        if status not in PASSING and status != 200:
             raise ProviderError(
-                f"{self.url} answers {status}: {said}; check task.text.base_url, model and body; {kept}"
+                f"{self.shown} answers {status}: {said}; check task.text.base_url, model and body; {kept}"
             )
 
 
-def _reply(response: httpx.Response) -> TextReply:
-    """The text of a reply with status 200.
+def _address(base_url: str) -> str:
+    """``base_url``, if requests can be sent there.
 
     Raises:
-        UnusableError: not JSON, no choices, nothing in them, refused or cut off.
+        ConfigError: they cannot.
     """
+    import httpx
+
     try:
-        found = response.json()
-        choice = found["choices"][0]
-        message = choice["message"]
-        text, reason = message.get("content"), choice.get("finish_reason")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise UnusableError(NO_ANSWER) from error
-    if message.get("refusal") or reason == "content_filter":
-        raise UnusableError(REFUSED)
-    if reason == "length":
-        raise UnusableError(CUT_OFF)
-    if not isinstance(text, str) or not text.strip():
-        raise UnusableError(NO_ANSWER)
-    usage = found.get("usage") if isinstance(found.get("usage"), dict) else {}
-    served = {name: found[name] for name in ("model", "system_fingerprint") if isinstance(found.get(name), str)}
-    return TextReply(text, _whole(usage.get("prompt_tokens")), _whole(usage.get("completion_tokens")), served)
+        parts = urlsplit(base_url)
+        httpx.URL(base_url)  # ports that urlsplit lets pass; the next line, names
+        (parts.hostname or "").encode("idna")
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and " " not in base_url
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable:
+        raise ConfigError(f"task.text.base_url={base_url}: give an address such as https://host/v1")
+    return base_url
 
 
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ConfigError(f"task.text.{name}={value}: give a number above 0")
+    return float(value)
 
 
-def _error(response: httpx.Response) -> dict[str, Any]:
-    try:
-        error = response.json()["error"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return error if isinstance(error, dict) else {"message": str(error)}
-
-
-def _message(response: httpx.Response) -> str:
-    said = _error(response).get("message")
-    return clean_text(str(said or response.reason_phrase or "no reason given"))[:160]
+def _rate(name: str, value: Any) -> float | None:
+    return None if value is None else _positive(name, value)

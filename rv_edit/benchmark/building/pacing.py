@@ -97,7 +97,7 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
     except ValueError:
         try:
             date = parsedate_to_datetime(text)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         moment = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
         seconds = (moment - datetime.fromtimestamp(now(), timezone.utc)).total_seconds()

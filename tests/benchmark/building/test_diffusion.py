@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rv_edit.benchmark.building.diffusion import FLAGGED, DiffusersImages
+from rv_edit.benchmark.building.diffusion import FLAGGED, NOTHING, DiffusersImages
 from rv_edit.benchmark.building.journal import Journal
 from rv_edit.benchmark.building.pictures import BLANK, Drawn, Quality, Studio
 from rv_edit.benchmark.building.plan import PictureJob
@@ -105,6 +105,15 @@ def test_black_pictures_of_a_real_pipeline_are_made_anew_then_dropped(
     assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
 
 
+def test_nothing_is_drawn_from_an_empty_prompt(folders: dict[str, Path]) -> None:
+    """An edit without facts on a photo without a caption: a picture of anything would be asked the edited question."""
+    provider = painter(folders["sd3"])
+    first, second, third = provider.paint([image_request(text, 1) for text in ("", "a red dog", "")])
+    for nothing in (first, third):
+        assert isinstance(nothing, UnusableError) and nothing.final and nothing.reason == NOTHING
+    assert (pixels(second) == alone_of(provider, image_request("a red dog", 1))).all()
+
+
 def test_about_says_what_pictures_depend_on(folders: dict[str, Path]) -> None:
     provider = painter(folders["sd3"], batch_size=3, seconds_per_image=2.0)
     model = {"model": str(folders["sd3"]), "revision": None, "variant": None, "dtype": "float32"}
@@ -122,6 +131,8 @@ def test_about_says_what_pictures_depend_on(folders: dict[str, Path]) -> None:
         ({"device": "quantum"}, "cannot be loaded"),
         ({"arguments": {**SMALL, "strength": 1}}, "takes no 'strength'"),
         ({"arguments": {**SMALL, "max_sequence_length": 9999}}, "refuses its arguments"),
+        ({"arguments": {**SMALL, "output_type": "np"}}, "arguments.output_type comes from the suites"),
+        ({"arguments": {**SMALL, "prompt": "x"}}, "arguments.prompt comes from the suites"),
     ],
 )
 def test_bad_options_are_one_line(folders: dict[str, Path], options: dict[str, Any], said: str) -> None:

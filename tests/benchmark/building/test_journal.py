@@ -61,9 +61,9 @@ def test_parts_read_each_other(tmp_path: Path) -> None:
         assert together.rows == {"a": {"n": 1}, "b": {"n": 2}}
 
 
-def _open(folder: str, answer: Any) -> None:
+def _open(folder: str, answer: Any, name: str = "all") -> None:
     try:
-        Journal(Path(folder)).close()
+        Journal(Path(folder), name).close()
         answer.put("opened")
     except ConfigError as error:
         answer.put(str(error))
@@ -79,6 +79,31 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:
         other.join()
     assert "another process is writing it" in said and "task.shard" in said
     Journal(tmp_path).close()  # the lock went with its owner
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "refused"),
+    [
+        ("part-0-of-2", "all", True),
+        ("all", "part-0-of-2", True),
+        ("part-0-of-2", "part-0-of-4", True),
+        ("part-0-of-2", "part-1-of-2", False),
+    ],
+)
+def test_what_overlaps_does_not_run_at_the_same_time(tmp_path: Path, mine: str, other: str, refused: bool) -> None:
+    """The whole, or another division, would pay for what a part is about to get."""
+    context = multiprocessing.get_context("fork")
+    answer = context.Queue()
+    with Journal(tmp_path, mine) as journal:
+        journal.put("a", {"n": 1})
+        process = context.Process(target=_open, args=(str(tmp_path), answer, other))
+        process.start()
+        said = answer.get(timeout=60)
+        process.join()
+        journal.put("b", {"n": 2})
+    assert ("still" in said and f"{mine}.jsonl" in said and "\n" not in said) if refused else said == "opened"
+    with Journal(tmp_path, other) as later:  # when that one is through
+        assert sorted(later.rows) == ["a", "b"]
 
 
 def test_a_row_that_cannot_be_written_leaves_the_file_as_it_was(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rv_edit.benchmark.building.local_text import TransformersText
-from rv_edit.benchmark.building.openai_text import CUT_OFF
+from rv_edit.benchmark.building.openai_reply import CUT_OFF
 from rv_edit.benchmark.building.requests import StoppedError, TextReply, UnusableError
 from rv_edit.errors import ConfigError
 from tests.benchmark.building.subjects import record, text_request
@@ -112,6 +112,11 @@ def test_a_stop_ends_before_the_next_text(folder: Path) -> None:
     [
         ({"dtype": "float7"}, "task.text.dtype=float7"),
         ({"device": "quantum"}, "cannot be loaded"),
+        ({"temperature": -1.0}, "task.text.temperature=-1.0"),
+        ({"temperature": "hot"}, "task.text.temperature=hot"),
+        ({"top_p": 0.0}, "task.text.top_p=0.0"),
+        ({"top_p": 1.5}, "task.text.top_p=1.5"),
+        ({"max_new_tokens": 0}, "task.text.max_new_tokens=0"),
         ({"name": "/nowhere/model"}, "no such folder"),
         ({"name": "owner/model"}, r"owner/model cannot be loaded \(.*\); get it with: hf download owner/model$"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rv_edit.benchmark.building import openai_text
+from rv_edit.benchmark.building import openai_reply
 from rv_edit.benchmark.building.openai_text import OpenAIText
 from rv_edit.benchmark.building.requests import ProviderError, StoppedError, TextReply, UnusableError
 from rv_edit.cli import one_line
@@ -75,9 +75,13 @@ def test_no_seed_no_key(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> N
     [
         failure(429), failure(500), Reply(502, b"<html>bad gateway</html>"), failure(503), failure(408),
         Reply(hang_up=True), Reply(body=completion("hello").body[:40], missing=100), Reply(delay=1.0),
-        Reply(529, b"\xff\xfe"),
+        Reply(529, b"\xff\xfe"), Reply(500, b'{"error": ' + b"[" * 200_000),
+        Reply(body=b"\n<!DOCTYPE html><title>Please log in</title>"),
+        Reply(body=b'{"error": {"message": "upstream is busy", "code": 429}}'),
     ],
-    ids=["429", "500", "502-html", "503", "408", "hung-up", "cut-off", "slow", "bytes"],
+    ids=[
+        "429", "500", "502-html", "503", "408", "hung-up", "cut-off", "slow", "bytes", "deep", "page", "error-as-200",
+    ],
 )  # fmt: skip
 def test_what_may_pass_is_asked_again(server: BadServer, bad: Reply) -> None:
     server.behave = first(bad, bad, completion("hello"))
@@ -169,19 +173,21 @@ def test_what_cannot_pass_stops_at_once_in_one_line(server: BadServer, bad: Repl
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (Reply(body=completion("hello").body[:60]), openai_text.NO_ANSWER),
-        (Reply(body=b'{"choices": []}'), openai_text.NO_ANSWER),
-        (Reply(body=b'{"choices": [{"message": "hi"}]}'), openai_text.NO_ANSWER),
-        (Reply(body=b"[]"), openai_text.NO_ANSWER),
-        (Reply(body=b"null"), openai_text.NO_ANSWER),
-        (Reply(body=b""), openai_text.NO_ANSWER),
-        (completion(None), openai_text.NO_ANSWER),
-        (completion("  \n"), openai_text.NO_ANSWER),
-        (completion(["a"]), openai_text.NO_ANSWER),
-        (completion("half of i", finish="length"), openai_text.CUT_OFF),
-        (completion(None, refusal="I cannot"), openai_text.REFUSED),
-        (completion("", finish="content_filter"), openai_text.REFUSED),
-        (failure(400, "filtered", "content_filter"), openai_text.REFUSED),
+        (Reply(body=completion("hello").body[:60]), openai_reply.NO_ANSWER),
+        (Reply(body=b'{"choices": []}'), openai_reply.NO_ANSWER),
+        (Reply(body=b'{"choices": [{"message": "hi"}]}'), openai_reply.NO_ANSWER),
+        (Reply(body=b"[]"), openai_reply.NO_ANSWER),
+        (Reply(body=b"null"), openai_reply.NO_ANSWER),
+        (Reply(body=b'{"choices": ' + b"[" * 200_000), openai_reply.NO_ANSWER),
+        (Reply(body=b""), openai_reply.NO_ANSWER),
+        (completion(None), openai_reply.NO_ANSWER),
+        (completion("  \n"), openai_reply.NO_ANSWER),
+        (completion(["a"]), openai_reply.NO_ANSWER),
+        (completion("half of i", finish="length"), openai_reply.CUT_OFF),
+        (completion(None, refusal="I cannot"), openai_reply.REFUSED),
+        (completion("", finish="content_filter"), openai_reply.REFUSED),
+        (failure(400, "filtered", "content_filter"), openai_reply.REFUSED),
+        (failure(200, "filtered", "content_filter"), openai_reply.REFUSED),
     ],
 )
 def test_answers_that_cannot_be_used(server: BadServer, bad: Reply, reason: str) -> None:
@@ -223,13 +229,56 @@ def test_requests_a_minute(server: BadServer) -> None:
     assert time.monotonic() - started >= 0.5
 
 
-@pytest.mark.parametrize("address", ["", "localhost:8000", "ftp://host/v1", "https://"])
+def test_a_page_that_stays_is_no_answer_of_any_item(server: BadServer) -> None:
+    """What every request gets in place of an answer must stop the build, not use up the attempts of all items."""
+    server.behave = first(Reply(body=b"<html>not here</html>"))
+    with pytest.raises(ProviderError, match=r"3 attempts failed, the last with a web page .* task\.text\.base_url"):
+        ask(client(server, retries=2))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "localhost:8000", "ftp://host/v1", "https://", "http://[::1/v1", "http://host:abc/v1", "http://a host/v1",
+        f"https://{'a' * 80}.com/v1",
+    ],
+)  # fmt: skip
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ConfigError, match="base_url"):
         OpenAIText(address, "gpt-x")
 
 
-def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "key with \u2028 in it")
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+@pytest.mark.parametrize("key", ["secret with \u2028 in it", "secret\r\nX: y", "sec\tret", "secret key", "s\u00e9cret"])
+def test_a_key_that_no_header_can_hold_is_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY") as caught:
         OpenAIText("http://127.0.0.1:1/v1", "gpt-x")
+    assert "sec" not in str(caught.value) and "cret" not in str(caught.value)
+
+
+def test_blanks_around_a_key_are_not_part_of_it(server: BadServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", " secret-key\n")
+    server.behave = first(completion("hello"))
+    assert ask(client(server)).text == "hello" and server.calls[0].headers["Authorization"] == "Bearer secret-key"
+
+
+def test_a_password_in_the_address_is_not_shown(server: BadServer) -> None:
+    server.behave = first(failure(404, "no such model"))
+    with pytest.raises(ProviderError, match="answers 404") as caught:
+        ask(OpenAIText(server.url.replace("//", "//user:hidden@"), "gpt-x", **QUICK))
+    assert "hidden" not in str(caught.value) and "/v1/chat/completions" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"concurrency": 0}, {"concurrency": None}, {"retries": -1}, {"timeout": None}, {"timeout": 0},
+        {"requests_per_minute": 0}, {"tokens_per_minute": -5}, {"first_delay": "soon"}, {"longest_wait": float("nan")},
+        {"body": {"max_tokens": "many"}},
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_used(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(ConfigError, match=rf"task\.text\.{name}") as caught:
+        OpenAIText("http://127.0.0.1:1/v1", "gpt-x", **options)
+    assert "\n" not in str(caught.value)

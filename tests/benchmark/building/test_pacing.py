@@ -53,6 +53,7 @@ def test_back_off_doubles_up_to_a_limit() -> None:
         ({"retry-after": formatdate(999_000, usegmt=True)}, 0.0),
         ({"retry-after": "tomorrow"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "Wed, 25 Nov 99999999999999999999 01:00:00 GMT"}, None),
     ],
 )
 def test_what_a_reply_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,16 @@ def draw(
     with Journal(folder / "journal", reserve=reserve) as journal:
         quality = Quality(regenerations, 0.5, 8, 3)
         return Studio(painters, looker, PictureStore(folder), journal, quality, seed=0).draw(wanted)
+
+
+def test_another_prompt_makes_another_picture(tmp_path: Path) -> None:
+    """Of the same item: captions are others once the files with COCO's are given."""
+    painter = Painter(lambda request, turn: noise(len(request.prompt)))
+    first = jobs(1)
+    second = [replace(first[0], prompt="text 0 by somebody else")]
+    made = [draw(tmp_path, wanted, {"a": painter})[first[0].item] for wanted in (first, second, first)]
+    assert made[0].picture != made[1].picture and made[0] == made[2]
+    assert [request.prompt for request in painter.asked] == [first[0].prompt, second[0].prompt]
 
 
 def test_pictures_lie_where_their_provenance_says(tmp_path: Path) -> None:
