@@ -4,7 +4,8 @@
 
 The service runs in a process of its own on the shipped model. The rate is a share of what the same clients get answered
 when each asks again at once. Requests are due at fixed times, whoever is late: latency counts from when a request was
-due, so that a stalled service is not flattered by clients that wait for it. With edits, one with given crops is made
+due, so that a stalled service is not flattered by clients that wait for it. Some edits are made before, so that questions
+are looked up and answered with facts all along. With edits, one with given crops is made
 every second (``--every``); afterwards every acknowledged edit must be there, once.
 """
 
@@ -126,13 +127,13 @@ def keep_editing(
 ) -> None:
     """An edit with given crops every so many seconds; notes the ids acknowledged, or an error."""
     with httpx.Client(base_url=address, timeout=120, verify=False) as http:
-        begun = time.perf_counter()
+        begun, first = time.perf_counter(), len(made)
         for number, body in enumerate(edits):
             if until.wait(max(0.0, begun + number * every - time.perf_counter())):
                 return
             crops = {str(fact): [[0, 0, 96, 96]] for fact in range(len(body["reasoning"]))}
             sent = {key: value for key, value in body.items() if key != "choices"}
-            done = http.post("/v1/edits", json={**sent, "id": f"load-{number}", "evidence": crops})
+            done = http.post("/v1/edits", json={**sent, "id": f"load-{first + number}", "evidence": crops})
             made.append(done.json()["id"] if done.status_code == 201 else f"error {done.status_code} {done.text[:200]}")
 
 
@@ -142,20 +143,25 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def measure(seconds: float, clients: int, share: float, every: float = 1.0, warm: float = 5.0) -> dict[str, Any]:
+def measure(
+    seconds: float, clients: int, share: float, every: float = 1.0, warm: float = 5.0, held: int = 60
+) -> dict[str, Any]:
     """The whole comparison; see the module."""
-    asked = bodies()
+    known = bodies(60 + held + int(seconds / every) + 1)
+    asked, before, edits = known[:60], known[60 : 60 + held], known[60 + held :]
     with tempfile.TemporaryDirectory() as folder:
         server = Server("name=pocket", data=Path(folder) / "data")
         load_ = Load(server.address, [question(body) for body in asked], clients)
+        made: list[str] = []
+        keep_editing(server.address, before, threading.Event(), made, 0.0)
         load_.capacity(warm)
         capacity = load_.capacity(warm)
         rate = share * capacity
         found: dict[str, Any] = {"clients": clients, "seconds": seconds, "capacity": capacity, "rate": rate}
-        made: list[str] = []
+        found["edits before"] = len(made)
         for name in ("without edits", "with edits"):
             until = threading.Event()
-            editor = threading.Thread(target=keep_editing, args=(server.address, asked, until, made, every))
+            editor = threading.Thread(target=keep_editing, args=(server.address, edits, until, made, every))
             used, begun = cpu_seconds(server.process.pid), time.perf_counter()
             if name == "with edits":
                 editor.start()
@@ -190,6 +196,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--share", type=float, default=0.7, help="of the rate that the service can answer")
+    parser.add_argument("--held", type=int, default=60, help="edits made before, so that every question looks for facts")
     parser.add_argument("--every", type=float, default=1.0, help="seconds from one edit to the next")
     given = parser.parse_args()
-    print(json.dumps(measure(given.seconds, given.clients, given.share, given.every), indent=1))
+    print(json.dumps(measure(given.seconds, given.clients, given.share, given.every, held=given.held), indent=1))
