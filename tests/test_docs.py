@@ -73,7 +73,7 @@ def test_service(shipped: EditedVLM, listen: Callable[..., str], tmp_path: Path)
     names = run("service.md", {}, {ADDRESS: address})
     assert names["told"]["accepted"] and set(names["example"]["reasoning"]) & set(names["told"]["facts"])
     assert service.vlm.edits == ()
-    shutil.copy(ROOT / "rv_edit/pocket/examples/images" / "2daf277390b48526283a.png", tmp_path / "photo.png")
+    shutil.copy(ROOT / "rv_edit/pocket/examples/images" / "4b41c7cd584db3d31265.png", tmp_path / "photo.png")
     (shell,) = re.findall(r"^```sh\n(curl .*?)^```$", text_of("service.md"), re.DOTALL | re.MULTILINE)
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")

@@ -68,9 +68,17 @@ def side(thing: Thing, other: Thing) -> str | None:
 
 @dataclass(frozen=True)
 class Description:
-    """Slots that hold of a thing in its scene; ``kind`` among them names the thing outright."""
+    """Slots that hold of a thing in its scene; ``kind`` among them names the thing outright.
+
+    Raises:
+        ValueError: two values for one slot: which of them is spoken of would depend on the order of a set.
+    """
 
     slots: frozenset[Slot]
+
+    def __post_init__(self) -> None:
+        if len({name for name, _ in self.slots}) < len(self.slots):
+            raise ValueError(f"two values for one slot: {sorted(self.slots)}")
 
     def get(self, name: str) -> str | None:
         """The value of a slot."""

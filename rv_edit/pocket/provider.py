@@ -133,7 +133,9 @@ class PocketSuites:
         seen = next((one for one in facts if isinstance(one, Sighting)), None)
         note = next((one for one in facts if isinstance(one, Remark)), None)
         neighbour = (note.side, note.other) if note else None
-        description = seen.description if seen else NOTHING
+        # Of two neighbours on one side, the remark's: a description has one a side.
+        slots = frozenset(slot for slot in (seen.description.slots if seen else ()) if not note or slot[0] != note.side)
+        description = Description(slots)
         if fact and asked.query.about == "which":
             named = Description(frozenset({("kind", kind)}))
             query = Query("value", description if seen else named, relation)
@@ -143,8 +145,7 @@ class PocketSuites:
         elif fact:
             query = Query("which", NOTHING, relation, fact.value)
         elif note:
-            slots = (seen.description.slots if seen else frozenset()) | {(note.side, note.other)}
-            query = Query("kind", Description(slots))
+            query = Query("kind", Description(slots | {(note.side, note.other)}))
         else:
             query = Query("kind", description)
         wanted = Description(description.slots | (query.description.slots if query.about != "which" else frozenset()))
