@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import pytest
 import torch
@@ -173,6 +174,25 @@ def test_generate_returns_new_text_only(vlm: VLM, images: list[Image.Image], nai
     assert once == [vlm.tokenizer.decode([token], skip_special_tokens=True).strip() for token in best]
 
 
+def test_generation_is_greedy_token_by_token(
+    vlm: VLM, tiny: ModuleType, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By plain forwards over all that was written so far; rows of one batch end at different lengths."""
+    feats = vlm.encode_images(images)
+    prompts = [vlm.format_prompt(question) for question in QUESTIONS]
+    written: list[list[int]] = []
+    for image, prompt in zip(images, prompts, strict=True):
+        ids: list[int] = []
+        for _ in range(6):
+            ids.append(int(tiny.naive_logits(vlm, image, prompt, ids)[-1].argmax()))
+        written.append(ids)
+    for ends in (-1, *(ids[1] for ids in written), *(ids[2] for ids in written)):
+        monkeypatch.setattr(type(vlm), "eos_ids", frozenset([ends]))
+        kept = [ids[: ids.index(ends)] if ends in ids else ids for ids in written]
+        want = [vlm.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in kept]
+        assert vlm.generate(feats, prompts, max_new_tokens=6) == want
+
+
 def test_generate_stops_at_the_end_token(vlm: VLM, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that has ended gets no more text while another goes on."""
     feats = vlm.encode_images(images[:2])
@@ -194,6 +214,16 @@ def test_another_picture_in_between_changes_nothing(vlm: VLM, images: list[Image
     vlm.score(other, [vlm.format_prompt(QUESTIONS[1])], [CANDIDATES[1]])
     vlm.generate(other, [prompt])
     assert vlm.score(feats, [prompt], [CANDIDATES[0]]) == before
+
+
+def test_pictures_of_one_size_are_told_apart(vlm: VLM, naive: object) -> None:
+    """Nothing but its place in the batch says which features are a picture's, where all have one shape."""
+    pictures = [Image.effect_noise((64, 40), spread).convert("RGB") for spread in (20, 60, 120)]
+    prompt = vlm.format_prompt(QUESTIONS[0])
+    scores = vlm.score(vlm.encode_images(pictures), [prompt] * 3, [CANDIDATES[0]] * 3)
+    for picture, score in zip(pictures, scores, strict=True):
+        want = [naive(picture, prompt, text).sum().item() for text in CANDIDATES[0]]  # type: ignore[operator]
+        assert score.logp == pytest.approx(want, abs=TOL)
 
 
 def test_the_picture_matters(vlm: VLM, images: list[Image.Image]) -> None:
