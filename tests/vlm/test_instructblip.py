@@ -137,6 +137,15 @@ def test_q_former_layers_are_pooled_over_the_queries(blip: VLM, images: list[Ima
         assert torch.allclose(out[refs[-1]][index], queries.mean(dim=0), atol=1e-5)
 
 
+def test_the_q_formers_tokenizer_is_missing(folder: Path, tmp_path: Path) -> None:
+    """The library takes the language model's in its place, whose ids the Q-Former has no rows for."""
+    other = Path(shutil.copytree(folder, tmp_path / "without"))
+    shutil.rmtree(other / "qformer_tokenizer")
+    with pytest.raises(ConfigError, match="qformer_tokenizer knows 431 tokens, its Q-Former 143") as error:
+        load_vlm(str(other))
+    assert "\n" not in str(error.value)
+
+
 def test_an_encoder_decoder_is_refused(folder: Path, tmp_path: Path) -> None:
     """Flan-T5 checkpoints of the same model type score in another way."""
     from transformers import InstructBlipConfig, InstructBlipForConditionalGeneration

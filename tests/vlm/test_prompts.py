@@ -109,8 +109,21 @@ def test_style_from_the_checkpoint_and_from_the_config(checkpoint: Path, tmp_pat
         load_vlm(str(folder), prompt_style={"colour": 1})
     with pytest.raises(ConfigError, match="same token"):
         load_vlm(str(folder), prompt_style={"yes_no": ["red", "red"]})
-    with pytest.raises(ConfigError, match="two answers"):
-        load_vlm(str(folder), prompt_style={"yes_no": "yes"})
+    for style, message in (
+        ({"yes_no": "yes"}, "yes_no must be two answers"),
+        ({"yes_no": [True, False]}, r"two answers .*\[True, False\]; YAML reads yes and no without quotes"),
+        ({"yes_no": ["", "No"]}, "yes_no must be two answers"),
+        ({"yes_no": ["Yes", " "]}, "two answers|is empty|same token"),
+        ({"yes_no": {"a": 1, "b": 2}}, "two answers"),
+        ({"yes_no": None}, "two answers"),
+        ({"template": None}, "prompt_style: template must be text, not None"),
+        ({"kind": ["chat"]}, "kind must be text"),
+        ({"image_token": 5}, "image_token must be text or null, not 5"),
+        ({"answer_prefix": 3}, "answer_prefix must be text"),
+        ({"fact_separator": None}, "fact_separator must be text"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load_vlm(str(folder), prompt_style=style)
     file.write_text("{")
     with pytest.raises(ConfigError, match="not readable as JSON"):
         load_vlm(str(folder))
@@ -127,4 +140,6 @@ def test_style_is_checked() -> None:
         PromptStyle(template="{q} ASSISTANT:").rendered(None)
     with pytest.raises(ConfigError, match="template or chat"):
         PromptStyle(kind="poem").rendered(None)
+    with pytest.raises(ConfigError, match=r"chat template cannot be used .* give prompt_style\.kind=template and"):
+        PromptStyle(kind="chat").rendered(None)
     assert PromptStyle(template="{q}", image_token=None).rendered(None).template == "{q}"
