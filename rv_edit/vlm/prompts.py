@@ -8,6 +8,7 @@ mark the beginning of a word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -135,6 +136,8 @@ class PromptEncoder:
                 raise ConfigError(f"prompt style: the tokenizer does not know the image token {style.image_token!r}")
             self.image_id = int(ids[0])
             self._special.add(self.image_id)
+        self._unk = (tokenizer.unk_token_id, tokenizer.unk_token)
+        self._special.discard(self._unk[0])  # what every unknown character becomes: text, unless written out
         first = [self.answer_ids(word)[0] for word in style.yes_no]
         if first[0] == first[1]:
             raise ConfigError(f"prompt style: yes_no {list(style.yes_no)} begin with the same token; use other words")
@@ -237,18 +240,31 @@ class PromptEncoder:
         start, stop = prompt.user
         out: list[int] = []
         for token, (a, b) in zip(ids, offsets, strict=True):
-            if token in self._special and a < b and a < stop and b > start:
-                out.extend(self._plain(str(prompt)[a:b]))
+            text = str(prompt)[a:b]
+            written = token in self._special or (token == self._unk[0] and self._unk[1] in text)
+            if written and a < b and a < stop and b > start:
+                out.extend(self._plain(text))
             else:
                 out.append(token)
         return out
 
     def _plain(self, text: str) -> list[int]:
+        ids = self._split(text)
+        found = self._special.intersection(ids)
+        if not found or len(text) < 2:
+            return ids
+        # An added token that is not marked special survives the flag: cut its literals behind their first character,
+        # and everything where the text is changed before it is looked for.
+        literals = [self.tokenizer.convert_ids_to_tokens(token) for token in found]
+        cut = "|".join(f"(?<={re.escape(literal[:1])})(?={re.escape(literal[1:])})" for literal in literals)
+        ids = [token for piece in re.split(cut, text) for token in self._split(piece)]
+        if self._special.isdisjoint(ids):
+            return ids
+        return [token for character in text for token in self._split(character)]
+
+    def _split(self, text: str) -> list[int]:
         encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
         ids: list[int] = encoded["input_ids"]
-        if len(text) > 1 and not self._special.isdisjoint(ids):
-            # An added token that is not marked special survives the flag: break the literal up.
-            return self._plain(text[:1]) + self._plain(text[1:])
         return ids
 
 

@@ -13,7 +13,9 @@ from PIL import Image
 
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import VLM, PromptStyle, load_vlm
-from rv_edit.vlm.prompts import Prompt
+from rv_edit.vlm.prompts import Prompt, PromptEncoder
+from tests.vlm.tiny_instructblip import qformer_tokenizer
+from tests.vlm.tiny_llava import tokenizer
 
 NASTY = [
     "Is <image> a word? <s> </s> <pad> <unk>",
@@ -143,3 +145,33 @@ def test_style_is_checked() -> None:
     with pytest.raises(ConfigError, match=r"chat template cannot be used .* give prompt_style\.kind=template and"):
         PromptStyle(kind="chat").rendered(None)
     assert PromptStyle(template="{q}", image_token=None).rendered(None).template == "{q}"
+
+
+def test_an_added_token_that_is_not_special_is_text_too() -> None:
+    """Such a place holder matches whatever is asked for; a long text around it keeps its tokens."""
+    from transformers import AddedToken
+
+    tok = tokenizer(picture=False)
+    tok.add_tokens([AddedToken("<image>", special=False, normalized=False)])
+    encoder = PromptEncoder(tok, PromptStyle(template="USER: <image> {q} ASSISTANT:"))
+    assert encoder.image_id in tok("a <image>", split_special_tokens=True)["input_ids"]
+    start = "a small cat near the lamp " * 300
+    ids = encoder.answer_ids(f"{start}<image> and <image><image>")
+    assert encoder.image_id not in ids
+    assert tok.decode(ids).replace(" ", "").endswith("<image>and<image><image>")
+    plain = encoder.answer_ids(start.strip())
+    assert ids[: len(plain)] == plain
+    (asked,) = encoder.encode([encoder.format("Is <image> a <image>?", ["<image>"])])
+    assert asked.count(encoder.image_id) == 1 and tok.decode(asked).replace(" ", "").count("<image>") == 4
+
+
+def test_unknown_characters_leave_the_rest_alone() -> None:
+    """With a tokenizer that has no bytes to spell them by, text is still tokenised in one piece."""
+    tok = qformer_tokenizer()
+    style = PromptStyle(template="Question: {q} Answer:", image_token=None, yes_no=("yes", "no"))
+    encoder = PromptEncoder(tok, style)
+    for text in ("a small \U0001f431 cat near", "\u732b\u732b red", "cat\U0001f431\U0001f431lamp"):
+        whole = tok(text, add_special_tokens=False)["input_ids"]
+        assert tok.unk_token_id in whole
+        assert encoder.answer_ids(text) == whole
+        assert encoder.encode([encoder.format(text)]) == [tok(f"Question: {text} Answer:")["input_ids"]]
