@@ -50,6 +50,7 @@ def test_input_equals_the_stock_processor(blip: VLM, images: list[Image.Image]) 
     assert len(row) == stock["input_ids"].shape[1] == row.next_pos
     assert list(row.keys[8:]) == stock["input_ids"][0, 8:].tolist()
     assert stock["input_ids"][0, :8].eq(blip.model.config.image_token_id).all()
+    assert blip.picture_length(blip.encode_images(images[:1]).rows[0]) == 8
     (asked,) = blip.instruction_ids([prompt])  # type: ignore[attr-defined]
     assert list(asked) == stock["qformer_input_ids"][0].tolist()
 

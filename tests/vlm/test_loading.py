@@ -54,6 +54,8 @@ def test_fingerprint(vlm: VLM, checkpoint: Path) -> None:
             with torch.no_grad():
                 weight.copy_(kept)
     assert of_model(again.model) == vlm.fingerprint
+    again.text_config.rms_norm_eps *= 2
+    assert of_model(again.model) != vlm.fingerprint
 
 
 def test_bfloat16(vlm: VLM, checkpoint: Path, images: list[Image.Image]) -> None:

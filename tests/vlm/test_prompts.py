@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,7 @@ from rv_edit.vlm import VLM, PromptStyle, load_vlm
 from rv_edit.vlm.prompts import Prompt, PromptEncoder
 from tests.vlm.tiny_instructblip import qformer_tokenizer
 from tests.vlm.tiny_llava import tokenizer
+from tests.vlm.tiny_qwen3vl import tokenizer as byte_level
 
 NASTY = [
     "Is <image> a word? <s> </s> <pad> <unk>",
@@ -175,3 +177,16 @@ def test_unknown_characters_leave_the_rest_alone() -> None:
         assert tok.unk_token_id in whole
         assert encoder.answer_ids(text) == whole
         assert encoder.encode([encoder.format(text)]) == [tok(f"Question: {text} Answer:")["input_ids"]]
+
+
+def test_a_template_that_begins_a_text_begins_it_once() -> None:
+    """Chat templates may write the beginning themselves; what stands before an answer is part of it."""
+    tok = tokenizer()
+    for template in ("<s>USER: <image> {q} ASSISTANT:", "USER: <image> {q} ASSISTANT:"):
+        encoder = PromptEncoder(tok, PromptStyle(template=template))
+        (ids,) = encoder.encode([encoder.format("What is it?")])
+        assert ids[0] == tok.bos_token_id and ids.count(tok.bos_token_id) == 1
+    tok = byte_level()
+    style = PromptStyle(template="<|image_pad|>{q}", image_token="<|image_pad|>", answer_prefix=" ")
+    blank, none = PromptEncoder(tok, style), PromptEncoder(tok, replace(style, answer_prefix=""))
+    assert blank.answer_ids("cat") == none.answer_ids(" cat") != none.answer_ids("cat")

@@ -210,6 +210,10 @@ def test_generate_stops_at_the_end_token(vlm: VLM, images: list[Image.Image], mo
     monkeypatch.setattr(type(vlm), "eos_ids", frozenset([first[0]]))
     texts = vlm.generate(feats, prompts, max_new_tokens=1)
     assert texts == ["", going]
+    monkeypatch.undo()
+    monkeypatch.setattr(vlm.model.generation_config, "eos_token_id", first)  # a checkpoint may name several
+    assert vlm.eos_ids == set(first)
+    assert vlm.generate(feats, prompts, max_new_tokens=3) == ["", ""]
 
 
 def test_another_picture_in_between_changes_nothing(vlm: VLM, images: list[Image.Image]) -> None:
@@ -310,3 +314,24 @@ def test_bad_input_is_named(vlm: VLM, images: list[Image.Image]) -> None:
         vlm.score(feats, [vlm.format_prompt("cat " * 5000)], [["red"]])
     with pytest.raises(PromptTooLongError, match=r"prompt and answer of .* tokens, but the model takes"):
         vlm.score(feats, [vlm.format_prompt("What is it?")], [["red", "cat " * 5000]])
+    with pytest.raises(PromptTooLongError, match=r"prompt and target of .* tokens, but the model takes"):
+        vlm.nll(feats, [prompt], ["cat " * 5000])
+
+
+def test_every_position_may_be_used(vlm: VLM, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tokens as the model has positions are read, picture and answer included, and not one more."""
+    feats = vlm.encode_images(images[:1])
+    prompt, answer = vlm.format_prompt("What is it?"), "a small blue dog on the mat"
+    (row,) = vlm.prefix(feats, [prompt])
+    last = len(vlm.prompts.answer_ids(answer)) - 1  # the last token is predicted, never read
+    assert last > 0
+    for least, ask in (
+        (len(row), lambda: vlm.yes_no(feats, [prompt])),
+        (max(len(row), row.next_pos + last), lambda: vlm.score(feats, [prompt], [[answer]])),
+        (len(row) + last, lambda: vlm.nll(feats, [prompt], [answer])),
+    ):
+        monkeypatch.setattr(vlm.prompts, "max_tokens", least)
+        ask()
+        monkeypatch.setattr(vlm.prompts, "max_tokens", least - 1)
+        with pytest.raises(PromptTooLongError):
+            ask()
