@@ -177,6 +177,9 @@ def test_unknown_characters_leave_the_rest_alone() -> None:
         assert tok.unk_token_id in whole
         assert encoder.answer_ids(text) == whole
         assert encoder.encode([encoder.format(text)]) == [tok(f"Question: {text} Answer:")["input_ids"]]
+    spelled = PromptEncoder(tokenizer(), PromptStyle(template="USER: <image> {q} ASSISTANT:"))
+    (ids,) = spelled.encode([spelled.format("Is <unk> a word?")])
+    assert spelled.tokenizer.unk_token_id not in ids  # written out it is text
 
 
 def test_a_template_that_begins_a_text_begins_it_once() -> None:
