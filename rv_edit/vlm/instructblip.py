@@ -40,6 +40,14 @@ class InstructBlipVLM(VLM):
                 "use a checkpoint with a decoder-only one, such as Vicuna"
             )
         super().__init__(model, *args, **kwargs)
+        # Where its folder is missing, the library takes the language model's in its place.
+        ids = self.processor.qformer_tokenizer.get_vocab().values()
+        rows = model.qformer.embeddings.word_embeddings.weight.shape[0]
+        if max(ids, default=0) >= rows:
+            raise ConfigError(
+                f"{self.name}: its qformer_tokenizer knows {max(ids) + 1} tokens, its Q-Former {rows}: the folder "
+                "qformer_tokenizer is missing or another checkpoint's; get it again"
+            )
 
     def vision_blocks(self) -> nn.ModuleList:
         """``vision_model.encoder.layers``; block outputs are (B, 1 + N, dv), the class token first."""

@@ -36,8 +36,10 @@ def resolve_checkpoint(name: str) -> str:
     else is taken for a hub id.
 
     Raises:
-        ConfigError: no such package or path in it, or a path that does not exist.
+        ConfigError: no such package or path in it, a path that does not exist, or what cannot be a hub id.
     """
+    if not name.strip():
+        raise ConfigError(f"checkpoint {name!r}: no such folder")
     if name.startswith(_PACKAGE):
         package, _, inside = name.removeprefix(_PACKAGE).partition("/")
         try:
@@ -50,8 +52,15 @@ def resolve_checkpoint(name: str) -> str:
     path = Path(name).expanduser()
     if path.exists():
         return str(path)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ConfigError(f"checkpoint {name!r}: no such folder")
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise ConfigError(f"checkpoint {name!r}: neither a folder nor a hub id") from error
     return name
 
 
@@ -129,6 +138,8 @@ def load_vlm(
     placement = Placement(_device(device), device_map, quantise)
     placement.check()
     origin = Origin(name, resolve_checkpoint(name), hub, revision)
+    if Path(origin.path).is_file():
+        raise ConfigError(f"{name}: is a file; give the folder of the checkpoint")
     check_torchvision()
     folder = find(origin)
     family = _family(origin)
@@ -138,6 +149,9 @@ def load_vlm(
         processor = family.load_processor(origin.path, revision)
     except Exception as error:  # tokenizer and processor files fail in many ways, all of them the checkpoint's
         raise origin.error("its processor cannot be loaded", error) from error
+    words = set(processor.tokenizer.get_vocab()) - set(processor.tokenizer.added_tokens_encoder)
+    if not words:  # the library makes up a tokenizer of special tokens where the file of the words is missing
+        raise origin.error("its tokenizer knows no word, for want of a file such as tokenizer.json")
     model = load_weights(origin, _DTYPES[dtype], attn_implementation, placement)
     style = family.default_style.override(_style_file(origin), f"{name}/{STYLE_FILE}")
     style = style.override(prompt_style or {}, "prompt_style")

@@ -8,10 +8,12 @@ mark the beginning of a word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from data_modules.hub_errors import first_line
 from rv_edit.errors import ConfigError
 
 SLOT = "{q}"
@@ -63,17 +65,16 @@ class PromptStyle:
     fact_separator: str = " "
 
     def override(self, values: Mapping[str, Any], where: str) -> PromptStyle:
-        """This style with some fields replaced; ``where`` names their origin in the error of an unknown one."""
+        """This style with some fields replaced; ``where`` names their origin in errors.
+
+        Raises:
+            ConfigError: an unknown field, or a value that is not the text it should be.
+        """
         known = [field.name for field in fields(self)]
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ConfigError(f"{where}: unknown field {unknown[0]!r}; a prompt style has {', '.join(known)}")
-        changes = dict(values)
-        if "yes_no" in changes:
-            pair = changes["yes_no"]
-            if isinstance(pair, str) or len(pair) != 2:
-                raise ConfigError(f"{where}: yes_no must be two answers such as [Yes, No], not {pair!r}")
-            changes["yes_no"] = (str(pair[0]), str(pair[1]))
+        changes = {name: _checked(name, value, where) for name, value in values.items()}
         return replace(self, **changes)
 
     def rendered(self, processor: Any) -> PromptStyle:
@@ -92,8 +93,10 @@ class PromptStyle:
                     [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
                 )
             except Exception as error:  # jinja, missing template, unsupported content: all the same to the user
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise ConfigError(f"prompt style: the checkpoint's chat template cannot be used ({reason})") from error
+                raise ConfigError(
+                    f"prompt style: the checkpoint's chat template cannot be used ({first_line(error)}); "
+                    "give prompt_style.kind=template and prompt_style.template"
+                ) from error
             style = replace(self, kind="template", template=text.replace(_SENTINEL, SLOT))
         elif self.kind != "template":
             raise ConfigError(f"prompt style: kind must be template or chat, not {self.kind!r}")
@@ -133,6 +136,8 @@ class PromptEncoder:
                 raise ConfigError(f"prompt style: the tokenizer does not know the image token {style.image_token!r}")
             self.image_id = int(ids[0])
             self._special.add(self.image_id)
+        self._unk = (tokenizer.unk_token_id, tokenizer.unk_token)
+        self._special.discard(self._unk[0])  # what every unknown character becomes: text, unless written out
         first = [self.answer_ids(word)[0] for word in style.yes_no]
         if first[0] == first[1]:
             raise ConfigError(f"prompt style: yes_no {list(style.yes_no)} begin with the same token; use other words")
@@ -235,19 +240,45 @@ class PromptEncoder:
         start, stop = prompt.user
         out: list[int] = []
         for token, (a, b) in zip(ids, offsets, strict=True):
-            if token in self._special and a < b and a < stop and b > start:
-                out.extend(self._plain(str(prompt)[a:b]))
+            text = str(prompt)[a:b]
+            written = token in self._special or (token == self._unk[0] and self._unk[1] in text)
+            if written and a < b and a < stop and b > start:
+                out.extend(self._plain(text))
             else:
                 out.append(token)
         return out
 
     def _plain(self, text: str) -> list[int]:
+        ids = self._split(text)
+        found = self._special.intersection(ids)
+        if not found or len(text) < 2:
+            return ids
+        # An added token that is not marked special survives the flag: cut its literals behind their first character,
+        # and everything where the text is changed before it is looked for.
+        literals = [self.tokenizer.convert_ids_to_tokens(token) for token in found]
+        cut = "|".join(f"(?<={re.escape(literal[:1])})(?={re.escape(literal[1:])})" for literal in literals)
+        ids = [token for piece in re.split(cut, text) for token in self._split(piece)]
+        if self._special.isdisjoint(ids):
+            return ids
+        return [token for character in text for token in self._split(character)]
+
+    def _split(self, text: str) -> list[int]:
         encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
         ids: list[int] = encoded["input_ids"]
-        if len(text) > 1 and not self._special.isdisjoint(ids):
-            # An added token that is not marked special survives the flag: break the literal up.
-            return self._plain(text[:1]) + self._plain(text[1:])
         return ids
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    """A field of a prompt style from a file or an option, whose types nobody has looked at."""
+    if name == "yes_no":
+        pair = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+        if len(pair) != 2 or not all(isinstance(word, str) and word.strip() for word in pair):
+            hint = "; YAML reads yes and no without quotes as true and false" if True in pair or False in pair else ""
+            raise ConfigError(f"{where}: yes_no must be two answers such as ['Yes', 'No'], not {value!r}{hint}")
+        return (pair[0], pair[1])
+    if isinstance(value, str) or (name == "image_token" and value is None):
+        return value
+    raise ConfigError(f"{where}: {name} must be text{' or null' if name == 'image_token' else ''}, not {value!r}")
 
 
 def _encodable(text: str) -> str:

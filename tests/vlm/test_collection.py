@@ -14,7 +14,7 @@ from rv_edit.vlm import known_families
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CONTRACT = ("test_layers.py", "test_loading.py", "test_prompts.py", "test_scoring.py")
-CASES = 44
+CASES = 49
 """Contract cases of one family; whoever adds a test to the contract raises it."""
 
 

@@ -50,6 +50,7 @@ def test_input_equals_the_stock_processor(blip: VLM, images: list[Image.Image]) 
     assert len(row) == stock["input_ids"].shape[1] == row.next_pos
     assert list(row.keys[8:]) == stock["input_ids"][0, 8:].tolist()
     assert stock["input_ids"][0, :8].eq(blip.model.config.image_token_id).all()
+    assert blip.picture_length(blip.encode_images(images[:1]).rows[0]) == 8
     (asked,) = blip.instruction_ids([prompt])  # type: ignore[attr-defined]
     assert list(asked) == stock["qformer_input_ids"][0].tolist()
 
@@ -135,6 +136,15 @@ def test_q_former_layers_are_pooled_over_the_queries(blip: VLM, images: list[Ima
             whole = blip.model.get_image_features(**{name: stock[name] for name in names}, return_dict=True)
         queries = whole.qformer_outputs.last_hidden_state[0, :8]
         assert torch.allclose(out[refs[-1]][index], queries.mean(dim=0), atol=1e-5)
+
+
+def test_the_q_formers_tokenizer_is_missing(folder: Path, tmp_path: Path) -> None:
+    """The library takes the language model's in its place, whose ids the Q-Former has no rows for."""
+    other = Path(shutil.copytree(folder, tmp_path / "without"))
+    shutil.rmtree(other / "qformer_tokenizer")
+    with pytest.raises(ConfigError, match="qformer_tokenizer knows 431 tokens, its Q-Former 143") as error:
+        load_vlm(str(other))
+    assert "\n" not in str(error.value)
 
 
 def test_an_encoder_decoder_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ def test_fingerprint(vlm: VLM, checkpoint: Path) -> None:
             with torch.no_grad():
                 weight.copy_(kept)
     assert of_model(again.model) == vlm.fingerprint
+    again.text_config.rms_norm_eps *= 2
+    assert of_model(again.model) != vlm.fingerprint
 
 
 def test_bfloat16(vlm: VLM, checkpoint: Path, images: list[Image.Image]) -> None:
@@ -118,6 +120,9 @@ def test_unknown_family_lists_the_known_ones(broken: Path) -> None:
     with pytest.raises(ConfigError, match="llava_from_mars") as error:
         load_vlm(str(broken))
     assert ", ".join(known_families()) in one_line(error)
+    (broken / "config.json").write_text(json.dumps({**config, "model_type": ["llava"]}))
+    with pytest.raises(ConfigError, match="known families"):
+        load_vlm(str(broken))
 
 
 def test_bad_options(checkpoint: Path, tmp_path: Path) -> None:
@@ -147,6 +152,32 @@ def test_processor_files_missing(broken: Path) -> None:
     with pytest.raises(ConfigError, match="processor cannot be loaded") as error:
         load_vlm(str(broken))
     one_line(error)
+
+
+def test_a_tokenizer_without_words(broken: Path) -> None:
+    """The library makes up an empty one for some classes where its file is missing."""
+    for path in broken.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(ConfigError, match="processor cannot be loaded|its tokenizer knows no word") as error:
+        load_vlm(str(broken))
+    assert "hf download" in one_line(error)
+
+
+def test_names_that_are_no_folder(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of the checkpoint, a path of another system, nothing at all; also where the hub may not be asked."""
+    from huggingface_hub import constants
+
+    for offline in (False, True):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        for name, message in (
+            (str(checkpoint / "model.safetensors"), "is a file; give the folder"),
+            ("C:\\models\\llava", "neither a folder nor a hub id"),
+            ("two words", "neither a folder nor a hub id"),
+            ("", "no such folder"),
+        ):
+            with pytest.raises(ConfigError, match=message) as error:
+                load_vlm(name)
+            one_line(error)
 
 
 def test_resolve_checkpoint(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +14,10 @@ from PIL import Image
 
 from rv_edit.errors import ConfigError
 from rv_edit.vlm import VLM, PromptStyle, load_vlm
-from rv_edit.vlm.prompts import Prompt
+from rv_edit.vlm.prompts import Prompt, PromptEncoder
+from tests.vlm.tiny_instructblip import qformer_tokenizer
+from tests.vlm.tiny_llava import tokenizer
+from tests.vlm.tiny_qwen3vl import tokenizer as byte_level
 
 NASTY = [
     "Is <image> a word? <s> </s> <pad> <unk>",
@@ -109,8 +113,21 @@ def test_style_from_the_checkpoint_and_from_the_config(checkpoint: Path, tmp_pat
         load_vlm(str(folder), prompt_style={"colour": 1})
     with pytest.raises(ConfigError, match="same token"):
         load_vlm(str(folder), prompt_style={"yes_no": ["red", "red"]})
-    with pytest.raises(ConfigError, match="two answers"):
-        load_vlm(str(folder), prompt_style={"yes_no": "yes"})
+    for style, message in (
+        ({"yes_no": "yes"}, "yes_no must be two answers"),
+        ({"yes_no": [True, False]}, r"two answers .*\[True, False\]; YAML reads yes and no without quotes"),
+        ({"yes_no": ["", "No"]}, "yes_no must be two answers"),
+        ({"yes_no": ["Yes", " "]}, "two answers|is empty|same token"),
+        ({"yes_no": {"a": 1, "b": 2}}, "two answers"),
+        ({"yes_no": None}, "two answers"),
+        ({"template": None}, "prompt_style: template must be text, not None"),
+        ({"kind": ["chat"]}, "kind must be text"),
+        ({"image_token": 5}, "image_token must be text or null, not 5"),
+        ({"answer_prefix": 3}, "answer_prefix must be text"),
+        ({"fact_separator": None}, "fact_separator must be text"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            load_vlm(str(folder), prompt_style=style)
     file.write_text("{")
     with pytest.raises(ConfigError, match="not readable as JSON"):
         load_vlm(str(folder))
@@ -127,4 +144,52 @@ def test_style_is_checked() -> None:
         PromptStyle(template="{q} ASSISTANT:").rendered(None)
     with pytest.raises(ConfigError, match="template or chat"):
         PromptStyle(kind="poem").rendered(None)
+    with pytest.raises(ConfigError, match=r"chat template cannot be used .* give prompt_style\.kind=template and"):
+        PromptStyle(kind="chat").rendered(None)
     assert PromptStyle(template="{q}", image_token=None).rendered(None).template == "{q}"
+
+
+def test_an_added_token_that_is_not_special_is_text_too() -> None:
+    """Such a place holder matches whatever is asked for; a long text around it keeps its tokens."""
+    from transformers import AddedToken
+
+    tok = tokenizer(picture=False)
+    tok.add_tokens([AddedToken("<image>", special=False, normalized=False)])
+    encoder = PromptEncoder(tok, PromptStyle(template="USER: <image> {q} ASSISTANT:"))
+    assert encoder.image_id in tok("a <image>", split_special_tokens=True)["input_ids"]
+    start = "a small cat near the lamp " * 300
+    ids = encoder.answer_ids(f"{start}<image> and <image><image>")
+    assert encoder.image_id not in ids
+    assert tok.decode(ids).replace(" ", "").endswith("<image>and<image><image>")
+    plain = encoder.answer_ids(start.strip())
+    assert ids[: len(plain)] == plain
+    (asked,) = encoder.encode([encoder.format("Is <image> a <image>?", ["<image>"])])
+    assert asked.count(encoder.image_id) == 1 and tok.decode(asked).replace(" ", "").count("<image>") == 4
+
+
+def test_unknown_characters_leave_the_rest_alone() -> None:
+    """With a tokenizer that has no bytes to spell them by, text is still tokenised in one piece."""
+    tok = qformer_tokenizer()
+    style = PromptStyle(template="Question: {q} Answer:", image_token=None, yes_no=("yes", "no"))
+    encoder = PromptEncoder(tok, style)
+    for text in ("a small \U0001f431 cat near", "\u732b\u732b red", "cat\U0001f431\U0001f431lamp"):
+        whole = tok(text, add_special_tokens=False)["input_ids"]
+        assert tok.unk_token_id in whole
+        assert encoder.answer_ids(text) == whole
+        assert encoder.encode([encoder.format(text)]) == [tok(f"Question: {text} Answer:")["input_ids"]]
+    spelled = PromptEncoder(tokenizer(), PromptStyle(template="USER: <image> {q} ASSISTANT:"))
+    (ids,) = spelled.encode([spelled.format("Is <unk> a word?")])
+    assert spelled.tokenizer.unk_token_id not in ids  # written out it is text
+
+
+def test_a_template_that_begins_a_text_begins_it_once() -> None:
+    """Chat templates may write the beginning themselves; what stands before an answer is part of it."""
+    tok = tokenizer()
+    for template in ("<s>USER: <image> {q} ASSISTANT:", "USER: <image> {q} ASSISTANT:"):
+        encoder = PromptEncoder(tok, PromptStyle(template=template))
+        (ids,) = encoder.encode([encoder.format("What is it?")])
+        assert ids[0] == tok.bos_token_id and ids.count(tok.bos_token_id) == 1
+    tok = byte_level()
+    style = PromptStyle(template="<|image_pad|>{q}", image_token="<|image_pad|>", answer_prefix=" ")
+    blank, none = PromptEncoder(tok, style), PromptEncoder(tok, replace(style, answer_prefix=""))
+    assert blank.answer_ids("cat") == none.answer_ids(" cat") != none.answer_ids("cat")

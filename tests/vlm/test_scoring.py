@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
+from types import ModuleType
 
 import pytest
 import torch
@@ -173,6 +175,31 @@ def test_generate_returns_new_text_only(vlm: VLM, images: list[Image.Image], nai
     assert once == [vlm.tokenizer.decode([token], skip_special_tokens=True).strip() for token in best]
 
 
+def test_generation_is_greedy_token_by_token(
+    vlm: VLM, tiny: ModuleType, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By plain forwards over all that was written so far; rows of one batch end at different lengths."""
+    feats = vlm.encode_images(images)
+    prompts = [vlm.format_prompt(question) for question in QUESTIONS]
+    picture = vlm.model.config.image_token_id  # a stock model that writes it takes it for another picture
+    written: list[list[int]] = []
+    steps = 6
+    for image, prompt in zip(images, prompts, strict=True):
+        ids: list[int] = []
+        while len(ids) < steps and picture not in ids:
+            best = tiny.naive_logits(vlm, image, prompt, ids)[-1].topk(2)
+            if best.values[0] - best.values[1] < TOL:
+                steps = len(ids)  # from here on rounding decides
+                break
+            ids.append(int(best.indices[0]))
+        written.append(ids)
+    for ends in (picture, *(ids[1] for ids in written if len(ids) > 1), *(ids[2] for ids in written if len(ids) > 2)):
+        monkeypatch.setattr(type(vlm), "eos_ids", frozenset([ends, picture]))
+        kept = [list(takewhile(lambda token, ends=ends: token not in (ends, picture), ids)) for ids in written]  # type: ignore[misc]
+        want = [vlm.tokenizer.decode(ids[:steps], skip_special_tokens=True).strip() for ids in kept]
+        assert vlm.generate(feats, prompts, max_new_tokens=steps) == want
+
+
 def test_generate_stops_at_the_end_token(vlm: VLM, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that has ended gets no more text while another goes on."""
     feats = vlm.encode_images(images[:2])
@@ -183,6 +210,10 @@ def test_generate_stops_at_the_end_token(vlm: VLM, images: list[Image.Image], mo
     monkeypatch.setattr(type(vlm), "eos_ids", frozenset([first[0]]))
     texts = vlm.generate(feats, prompts, max_new_tokens=1)
     assert texts == ["", going]
+    monkeypatch.undo()
+    monkeypatch.setattr(vlm.model.generation_config, "eos_token_id", first)  # a checkpoint may name several
+    assert vlm.eos_ids == set(first)
+    assert vlm.generate(feats, prompts, max_new_tokens=3) == ["", ""]
 
 
 def test_another_picture_in_between_changes_nothing(vlm: VLM, images: list[Image.Image]) -> None:
@@ -194,6 +225,16 @@ def test_another_picture_in_between_changes_nothing(vlm: VLM, images: list[Image
     vlm.score(other, [vlm.format_prompt(QUESTIONS[1])], [CANDIDATES[1]])
     vlm.generate(other, [prompt])
     assert vlm.score(feats, [prompt], [CANDIDATES[0]]) == before
+
+
+def test_pictures_of_one_size_are_told_apart(vlm: VLM, naive: object) -> None:
+    """Nothing but its place in the batch says which features are a picture's, where all have one shape."""
+    pictures = [Image.effect_noise((64, 40), spread).convert("RGB") for spread in (20, 60, 120)]
+    prompt = vlm.format_prompt(QUESTIONS[0])
+    scores = vlm.score(vlm.encode_images(pictures), [prompt] * 3, [CANDIDATES[0]] * 3)
+    for picture, score in zip(pictures, scores, strict=True):
+        want = [naive(picture, prompt, text).sum().item() for text in CANDIDATES[0]]  # type: ignore[operator]
+        assert score.logp == pytest.approx(want, abs=TOL)
 
 
 def test_the_picture_matters(vlm: VLM, images: list[Image.Image]) -> None:
@@ -273,3 +314,24 @@ def test_bad_input_is_named(vlm: VLM, images: list[Image.Image]) -> None:
         vlm.score(feats, [vlm.format_prompt("cat " * 5000)], [["red"]])
     with pytest.raises(PromptTooLongError, match=r"prompt and answer of .* tokens, but the model takes"):
         vlm.score(feats, [vlm.format_prompt("What is it?")], [["red", "cat " * 5000]])
+    with pytest.raises(PromptTooLongError, match=r"prompt and target of .* tokens, but the model takes"):
+        vlm.nll(feats, [prompt], ["cat " * 5000])
+
+
+def test_every_position_may_be_used(vlm: VLM, images: list[Image.Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tokens as the model has positions are read, picture and answer included, and not one more."""
+    feats = vlm.encode_images(images[:1])
+    prompt, answer = vlm.format_prompt("What is it?"), "a small blue dog on the mat"
+    (row,) = vlm.prefix(feats, [prompt])
+    last = len(vlm.prompts.answer_ids(answer)) - 1  # the last token is predicted, never read
+    assert last > 0
+    for least, ask in (
+        (len(row), lambda: vlm.yes_no(feats, [prompt])),
+        (max(len(row), row.next_pos + last), lambda: vlm.score(feats, [prompt], [[answer]])),
+        (len(row) + last, lambda: vlm.nll(feats, [prompt], [answer])),
+    ):
+        monkeypatch.setattr(vlm.prompts, "max_tokens", least)
+        ask()
+        monkeypatch.setattr(vlm.prompts, "max_tokens", least - 1)
+        with pytest.raises(PromptTooLongError):
+            ask()
