@@ -4,9 +4,9 @@
 
 The service runs in a process of its own on the shipped model. The rate is a share of what the same clients get answered
 when each asks again at once. Requests are due at fixed times, whoever is late: latency counts from when a request was
-due, so that a stalled service is not flattered by clients that wait for it. Some edits are made before, so that questions
-are looked up and answered with facts all along. With edits, one with given crops is made
-every second (``--every``); afterwards every acknowledged edit must be there, once.
+due, so that a stalled service is not flattered by clients that wait for it. Some edits are made before, so that all
+questions are looked up and answered with facts. With edits, one with given crops is made every second (``--every``);
+afterwards every acknowledged edit must be there, once.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--share", type=float, default=0.7, help="of the rate that the service can answer")
-    parser.add_argument("--held", type=int, default=60, help="edits made before, so that every question looks for facts")
+    parser.add_argument("--held", type=int, default=60, help="edits made before, so that questions find facts")
     parser.add_argument("--every", type=float, default=1.0, help="seconds from one edit to the next")
     given = parser.parse_args()
     print(json.dumps(measure(given.seconds, given.clients, given.share, given.every, held=given.held), indent=1))

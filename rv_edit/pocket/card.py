@@ -70,7 +70,8 @@ def card(measured: Mapping[str, Any], parameters: int, title: str, architecture:
         "",
         f"# {title}",
         "",
-        f"A `{architecture}` of {parameters / 1e6:.1f} million parameters (float16 on disk), trained from nothing on",
+        f"{'An' if architecture[0] in 'AEIOU' else 'A'} `{architecture}` of {parameters / 1e6:.1f} million parameters "
+        "(float16 on disk), trained on",
         "the drawn scenes of rv_edit's embedded world. It is made to err: part of its world's knowledge was never",
         "taught, part has changed since, and some things stand behind bushes. It reads statements put before a",
         "question with judgement: what matches overrides what it knows, what does not changes nothing. It is of no use",

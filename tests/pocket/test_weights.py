@@ -46,6 +46,7 @@ def test_they_are_small() -> None:
 def test_the_card_says_what_was_measured(vlm: VLM) -> None:
     folder = folder_of(vlm)
     measured = json.loads((folder / "gates.json").read_text())
+    assert measured["weights"] == vlm.fingerprint, "measured on other weights; run python -m rv_edit.pocket.gates"
     parameters = sum(p.numel() for p in vlm.model.parameters())
     text = card(measured, parameters, f"Pocket {folder.name}", type(vlm.model).__name__)
     assert (folder / "README.md").read_text(encoding="utf-8") == text
