@@ -228,7 +228,8 @@ def main() -> None:
     started = time.perf_counter()
     vlm = load_vlm(args.model)
     pools = {"test": args.pool, "tune": args.tune_pool} if args.pool else None
-    results = {"questions": args.questions, "weights": vlm.fingerprint, **measure(vlm, args.model, args.questions, pools)}
+    about = {"questions": args.questions, "weights": vlm.fingerprint}
+    results = {**about, **measure(vlm, args.model, args.questions, pools)}
     sys.stdout.write(f"{json.dumps(results, indent=2)} {time.perf_counter() - started:.0f} s\n")
     folder = Path(resolve_checkpoint(args.model))
     if not args.dry_run:
