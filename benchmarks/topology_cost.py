@@ -5,6 +5,9 @@ layer and hands the network to networkx; what it takes for all of it is extrapol
 states. Seconds are those of the processor, so that a busy machine changes little. Equal values are asserted three
 times: every layer of a small network from beginning to end, the sampled nodes, and the sampled networks. Peak memory is
 that of processes of their own. The figures go to a JSON file.
+
+The plain way pays once a layer, so the ratio grows with depth: ``--depth 24 32`` gives the model as many vision and
+language layers as LLaVA-1.5-7B has, with random weights.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +47,21 @@ def make_study(model: str, dataset: str, pairs: int, networks: int, overrides: l
         cfg = compose("config", overrides=[*given, f"task.networks={networks}", *overrides])
     OmegaConf.resolve(cfg)
     return Study(cfg, TopologyOptions.of(cfg), "cpu")
+
+
+def deepened(name: str, vision: int, language: int, folder: Path) -> Path:
+    """A model like the shipped ``name`` with so many layers and random weights, saved in ``folder``."""
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    from rv_edit.vlm.loading import resolve_checkpoint
+
+    source = Path(resolve_checkpoint(f"package://rv_edit.pocket/weights/{name.removeprefix('pocket_')}"))
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors", "key_space.json"))
+    config = AutoConfig.from_pretrained(folder)
+    config.vision_config.num_hidden_layers, config.text_config.num_hidden_layers = vision, language
+    torch.manual_seed(0)
+    AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+    return folder
 
 
 def measure(study: Any, network: Any, images: list[Any]) -> tuple[torch.Tensor, float]:
@@ -173,6 +193,9 @@ def main() -> None:
     parser.add_argument("--graphs", type=int, default=2, help="networks the plain way measures")
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--memory-pairs", type=int, nargs="*", default=[10, 20, 30])
+    parser.add_argument(
+        "--depth", type=int, nargs=2, metavar=("VISION", "LANGUAGE"), help="layers, with random weights"
+    )
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("outputs/topology_cost.json"))
     parser.add_argument("overrides", nargs="*", help="further options of run.py")
@@ -181,10 +204,14 @@ def main() -> None:
     if args.memory:
         print(memory(args))
         return
-    small = check_small(args)
-    found = compare(args)
-    found["greatest_difference"]["small_network_from_end_to_end"] = small
-    found["memory"] = memories(args, found["layers"])
+    with tempfile.TemporaryDirectory() as folder:
+        if args.depth:
+            place = deepened(args.model, *args.depth, Path(folder) / "deep")
+            args.overrides = [f"model.vlm.name={place}", *args.overrides]
+        small = check_small(args)
+        found = {"depth": args.depth, **compare(args)}
+        found["greatest_difference"]["small_network_from_end_to_end"] = small
+        found["memory"] = memories(args, found["layers"])
     args.out.parent.mkdir(parents=True, exist_ok=True)
     staged = args.out.with_suffix(".tmp")
     staged.write_text(json.dumps(found, indent=2) + "\n")

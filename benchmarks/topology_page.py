@@ -82,10 +82,13 @@ def cost(found: Mapping[str, Any]) -> list[str]:
     """What ``topology_cost.py`` measured."""
     sample, apart = found["plain_sample"], found["greatest_difference"]
     ours, theirs = found["ours_seconds"], found["plain_seconds_extrapolated"]
+    depth = found.get("depth")
+    command = "python benchmarks/topology_cost.py" + (f" --depth {depth[0]} {depth[1]}" if depth else "")
+    title = "Cost, at the depth of LLaVA-1.5-7B (random weights)" if depth else "Cost"
     lines = [
-        "## Cost",
+        f"## {title}",
         "",
-        f"`python benchmarks/topology_cost.py` on `{found['model']}`, `{found['dataset']}` ({found['machine']}): "
+        f"`{command}` on `{found['model']}`, `{found['dataset']}` ({found['machine']}): "
         f"M = {found['pairs']}, N = {found['networks']}, {found['nodes']} nodes a network, {found['layers']} layers, "
         "both poolings, five measures. Both ways get the same pictures, opened beforehand "
         f"({found['pictures_seconds']:.1f} s).",
@@ -148,7 +151,7 @@ def main() -> None:
     parser.add_argument("--edits", type=int, default=0, help="run the kinds of keys with so many edits; 0: do not")
     parser.add_argument("--fresh", action="store_true", help="run again what is there")
     parser.add_argument("--out", type=Path, default=Path("outputs/topology"))
-    parser.add_argument("--cost", type=Path, default=Path("outputs/topology_cost.json"))
+    parser.add_argument("--cost", type=Path, nargs="*", default=[Path("outputs/topology_cost.json")])
     parser.add_argument("--criterion", type=Path, default=Path("outputs/criterion"))
     parser.add_argument("--page", type=Path, default=DOCS / "topology.md")
     parser.add_argument("overrides", nargs="*", help="further options of the topology runs")
@@ -169,7 +172,8 @@ def main() -> None:
     for home in sorted(place.parents[1] for place in out.glob("*/*/topology/key_space.json")):
         lines += section(home.parent.name, home.name, home)
     correlations = sorted(args.criterion.glob("*/*/correlation.json"))
-    lines += cost(json.loads(args.cost.read_text())) if args.cost.is_file() else []
+    for place in args.cost:
+        lines += cost(json.loads(place.read_text())) if place.is_file() else []
     lines += correlation([json.loads(path.read_text()) for path in correlations]) if correlations else []
     staged = args.page.with_suffix(".tmp")
     staged.write_text("\n".join(lines).rstrip() + "\n")
