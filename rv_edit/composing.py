@@ -32,7 +32,7 @@ def option_names(group: str) -> tuple[str, ...]:
 def paper_name(group: str, option: str) -> str | None:
     """What the paper's tables call a model or a data set of ours; ``None``: they do not have it.
 
-    >>> paper_name("dataset", "pocket_fvqa")
+    >>> paper_name("dataset", "fvqa")
     'FVQA'
     """
     from omegaconf import OmegaConf

@@ -20,7 +20,7 @@ else:
 
 MOST_LINES = 400
 LAYERS = (
-    {"rv_edit", "rv_edit.composing", "rv_edit.durable", "rv_edit.errors"},
+    {"rv_edit", "rv_edit.composing", "rv_edit.durable", "rv_edit.errors", "rv_edit.quiet"},
     {"rv_edit.vlm", "rv_edit.topology", "rv_edit.metrics"},
     {"rv_edit.augment", "rv_edit.codebook", "rv_edit.embedding", "rv_edit.evidence"},
     {"rv_edit.benchmark", "rv_edit.editors"},
