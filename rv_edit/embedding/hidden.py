@@ -30,7 +30,7 @@ def key_layer(vlm: VLM, block: str, layer: int) -> LayerRef:
     if not 0 <= layer < len(found):
         raise ConfigError(
             f"key space: layer={layer}, but {vlm.name} has {len(found)} {block} blocks, counted from 0; "
-            "calibrate a key space for this model"
+            "give model.key_space.layer=<one of these>, or choose it by task=topology"
         )
     return found[layer]
 

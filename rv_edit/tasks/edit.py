@@ -22,6 +22,7 @@ from rv_edit.editors.unedited import Unedited
 from rv_edit.errors import ConfigError
 from rv_edit.tasks.checks import EditOptions, check_options, made_anew
 from rv_edit.tasks.clock import Clock
+from rv_edit.tasks.interrupting import interruptible
 from rv_edit.tasks.mining import further_devices, mining_helpers
 from rv_edit.tasks.preparing import Plan, Scoring, prepare, sample_pictures
 from rv_edit.tasks.saving import saved_receipts, saved_together
@@ -71,7 +72,8 @@ def run(cfg: DictConfig) -> RunResult | None:
     if logger is not None:
         trainer.logger = logger
         logger.log_hyperparams(OmegaConf.to_container(cfg, resolve=True))
-    before, module = _edit_and_ask(trainer, editor, plan, options, asking, clock)
+    with interruptible(trainer, options.output):
+        before, module = _edit_and_ask(trainer, editor, plan, options, asking, clock)
     return _report(cfg, options, trainer, editor, plan, before, module, clock)
 
 

@@ -72,7 +72,9 @@ def test_output_must_be_a_folder_that_can_be_written(composed: Callable[..., Dic
         (["dataset.edit=3"], "dataset.edit"),
         (["dataset.edits={"], "no viable alternative"),
         (["trainer.colour=3"], "colour"),
-        (["hydra.run.dir=/proc/nothing/here"], "/proc/nothing"),
+        (["hydra.run.dir=/proc/nothing/here"], "choose another folder with hydra.run.dir="),
+        (["dataset.edit=3"], "no option 'dataset.edit'; is it dataset.edits?"),
+        (["nosuch.thing=3"], "no option 'nosuch.thing'; --cfg job shows all"),
     ],
 )
 def test_mistakes_are_one_line(command: Command, tmp_path: Path, arguments: list[str], said: str) -> None:

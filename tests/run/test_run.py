@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -235,6 +236,30 @@ def test_a_damaged_cache_or_model_is_noticed(composed: Composed, monkeypatch: py
     monkeypatch.setattr(edit, "prepare", swapped)
     with pytest.raises(RuntimeError, match=r"Acc is not 0\.00 or Loc not 1\.00"):
         run(composed())
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    composed: Composed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rv_edit.editors.reasonedit import ReasonEdit
+
+    edit, calls = ReasonEdit.edit, []
+
+    def interrupted(self: ReasonEdit, request: Any) -> Any:
+        calls.append(request.id)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return edit(self, request)
+
+    monkeypatch.setattr(ReasonEdit, "edit", interrupted)
+    kept = signal.getsignal(signal.SIGINT)  # Lightning ignores it from then on
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(composed("callbacks.checkpoint.every_n_edits=2"))
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    assert f"hydra.run.dir={tmp_path / 'out'} resume=last goes on" in caplog.text
+    assert (tmp_path / "out/checkpoints/last.ckpt").is_file() and not (tmp_path / "out/results.json").exists()
 
 
 def test_interrupted_and_resumed_is_uninterrupted(
