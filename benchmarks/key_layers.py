@@ -54,12 +54,17 @@ def best(rows: Sequence[Mapping[str, str]], block: str) -> Mapping[str, str]:
     return max((row for row in rows if row["block"] == block), key=lambda row: float(row[f"{block}_modularity_mean"]))
 
 
+def greatest(curves: Mapping[str, Any], measure: str) -> float:
+    """The λ at which a measure of a topology run's ``curves`` is greatest."""
+    return float(max(curves["balance"], key=lambda row: float(row[measure]))["lam"])
+
+
 def kinds(folder: Path) -> dict[str, tuple[str, str]]:
     """What each kind of keys is called -> the name of its runs' folders, and the option that makes it."""
     rows = list(csv.DictReader((folder / "layers.csv").read_text().splitlines()))
     artefact = json.loads((folder / "key_space.json").read_text())
     layer = artefact["layer"]
-    bimodal = max(artefact["curves"]["balance"], key=lambda row: float(row["bimodal_modularity_mean"]))["lam"]
+    bimodal = greatest(artefact["curves"], "bimodal_modularity_mean")
     written = f"{{block:vision,layer:{layer},lam:{bimodal},pooling:{artefact['pooling']},pairs:256}}"
     found = {
         f"dual: vision layer {layer}, λ = {artefact['lam']:.3g}": ("dual", str(folder / "key_space.json")),

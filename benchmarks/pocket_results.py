@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.key_layers import greatest
 from benchmarks.misses import tables
 from rv_edit.composing import paper_name
 from rv_edit.report.comparison import paper_column
@@ -57,13 +58,17 @@ class Cell:
         return out / self.model / self.dataset / name
 
 
+def weights(model: str) -> Path:
+    """The folder of a pocket model."""
+    return ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_")
+
+
 @cache
 def stamp(model: str) -> str:
     """Hash of what the figures of a cell depend on: a pocket model's weights, its choice of keys, the world's code."""
     world = sorted((ROOT / "rv_edit/pocket").glob("*.py"))
-    weights = ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_")
     digest = hashlib.sha256()
-    for path in [*world, weights / "model.safetensors", weights / "key_space.json"]:
+    for path in [*world, weights(model) / "model.safetensors", weights(model) / "key_space.json"]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
@@ -81,9 +86,7 @@ def options(cell: Cell) -> list[str]:
 
 def balanced(model: str) -> float:
     """The λ of greatest harmonic mean of vision and language modularity (paper 3.3), by the model's own curves."""
-    folder = ROOT / "rv_edit/pocket/weights" / model.removeprefix("pocket_")
-    curve = json.loads((folder / "key_space.json").read_text())["curves"]["balance"]
-    return float(max(curve, key=lambda row: float(row["harmonic_mean"]))["lam"])
+    return greatest(json.loads((weights(model) / "key_space.json").read_text())["curves"], "harmonic_mean")
 
 
 def is_there(cell: Cell, out: Path, edits: int) -> bool:

@@ -74,3 +74,12 @@ def as_sentence(text: str) -> str:
     if not text:
         return text
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+
+
+def counted(count: int, noun: str) -> str:
+    """How many of something, in words that agree.
+
+    >>> counted(1, "edit"), counted(2, "edit")
+    ('1 edit', '2 edits')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"

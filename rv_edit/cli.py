@@ -10,7 +10,8 @@ import os
 import re
 import sys
 import traceback
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -56,22 +57,22 @@ def no_such_option(name: str) -> str:
     """What to say of an option that there is not: those that are written much alike, if any."""
     from rv_edit.composing import compose_parts
 
-    def names(node: object, path: str) -> list[str]:
-        inside = (
-            [part for key, value in node.items() for part in names(value, f"{path}{key}.")]
-            if isinstance(node, dict)
-            else []
-        )
-        return [path.rstrip("."), *inside]
-
     first = name.partition(".")[0]
     try:
-        known = names(compose_parts([], [first])[first], f"{first}.")
+        known = list(_paths(compose_parts([], [first])))
     except (ConfigError, KeyError, OmegaConfBaseException):
         known = []
     alike = difflib.get_close_matches(name, known, n=3, cutoff=0.8)
     told = f"; is it {' or '.join(alike)}?" if alike else ""
     return f"no option {name!r}{told}; --cfg job shows all that a command has, and +{name}=… adds one"
+
+
+def _paths(node: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """The names of all options in a tree of them."""
+    for key, value in node.items():
+        yield f"{above}{key}"
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{above}{key}.")
 
 
 def _joined(text: str) -> str:
@@ -96,12 +97,15 @@ def _job(cfg: DictConfig) -> None:
 
 
 def _run() -> None:
-    if sys.argv[1:2] == ["serve"]:
-        from rv_edit.app.command import main as serve
+    try:
+        if sys.argv[1:2] == ["serve"]:
+            from rv_edit.app.command import main as serve
 
-        serve(sys.argv[2:])
-    else:
-        _job()
+            serve(sys.argv[2:])
+        else:
+            _job()
+    finally:
+        sys.stdout.flush()  # where Python would do it, nothing catches what goes wrong
 
 
 def _quiet_end() -> NoReturn:
@@ -116,10 +120,7 @@ def main() -> None:
     # threads beside two other processes a run took 7 times as long. Spinning a little costs an idle machine nothing.
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     try:
-        try:
-            _run()
-        finally:
-            sys.stdout.flush()  # where Python would do it, nothing catches what goes wrong
+        _run()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(130)

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from rv_edit.errors import ConfigError
+from rv_edit.quiet import quieten_libraries
 
 
 def run(cfg: DictConfig) -> Any:
@@ -68,8 +69,6 @@ def _refuse_parallel_sweeps(cfg: DictConfig) -> None:
 
 def _be_quiet() -> None:
     """Libraries are; and other ranks, who would say everything twice."""
-    from rv_edit.quiet import quieten_libraries
-
     if os.environ.get("LOCAL_RANK", "0") != "0":
         logging.getLogger().setLevel(logging.ERROR)
     quieten_libraries()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -36,11 +35,9 @@ def snippets(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", text_of(page), re.DOTALL | re.MULTILINE)
 
 
-def run(page: str, names: dict[str, Any], instead: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+def run(page: str, names: dict[str, Any], address: str = ADDRESS) -> dict[str, Any]:
     for number, code in enumerate(snippets(page), 1):
-        for written, meant in instead.items():
-            code = code.replace(written, meant)
-        exec(compile(code, f"docs/{page}, snippet {number}", "exec"), names)
+        exec(compile(code.replace(ADDRESS, address), f"docs/{page}, snippet {number}", "exec"), names)
     return names
 
 
@@ -70,7 +67,7 @@ def test_service(shipped: EditedVLM, listen: Callable[..., str], tmp_path: Path)
         read_examples(place_of_examples(None, compose_parts([], ("model",))["model"]["name"])),
     )
     address = listen(app=create_app(service))
-    names = run("service.md", {}, {ADDRESS: address})
+    names = run("service.md", {}, address)
     assert names["told"]["accepted"] and set(names["example"]["reasoning"]) & set(names["told"]["facts"])
     assert service.vlm.edits == ()
     shutil.copy(ROOT / "rv_edit/pocket/examples/images" / "4b41c7cd584db3d31265.png", tmp_path / "photo.png")

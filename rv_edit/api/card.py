@@ -7,6 +7,7 @@ import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from data_modules.text import counted
 from rv_edit.vlm import resolve_checkpoint
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ library_name: rv_edit
 
 # Edits of {_text(named)}
 
-{_counted(len(state.ids), "correction")} of a vision-language model by people,
-{_counted(len(book), "key")}, {kib:.1f} KiB.
+{counted(len(state.ids), "correction")} of a vision-language model by people,
+{counted(len(book), "key")}, {kib:.1f} KiB.
 They are data: the model's weights are not in here and stay as they are. Facts near a question are put before it.
 
 - Base model: `{_code(named)}`{revision}, weights `{weights}`. Loading over other weights is refused.
@@ -95,10 +96,6 @@ def base_licence(name: str) -> str:
     header = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
     found = re.search(r"^license:\s*(\S+)\s*$", header.group(1), re.MULTILINE) if header else None
     return found.group(1) if found else ""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _metrics(config: FolderConfig, checksum: str) -> str:

@@ -199,8 +199,12 @@ class EditedVLM:
         told = tuple(f"contradicts edit {other}; the newest answer holds" for other in others)
         return replace(receipt, notes=(*receipt.notes, *told))
 
-    def undo(self, edit_id: str) -> None:
+    def undo(self, edit_id: str, *, author: str = "") -> None:
         """Take an edit back; the others are then as if it had never been made.
+
+        Args:
+            edit_id: which.
+            author: who does; told to whoever keeps a journal.
 
         Raises:
             RecordError: no such edit.
@@ -208,7 +212,7 @@ class EditedVLM:
         with self._writing:
             state = self._state
             state.stored(edit_id)  # says that there is none, before anything is done
-            change = Change("undo", (edit_id,))
+            change = Change("undo", (edit_id,), by=About(author, _now()))
             self._publish(state.after(change), change)
 
     def amend(
@@ -339,8 +343,7 @@ class EditedVLM:
         """Make an edit on a copy of the codebook; nobody reads from it yet."""
         draft = state.editor.with_codebook(state.editor.codebook.copy())
         receipt = draft.edit(edit)
-        created = datetime.now(timezone.utc).isoformat(timespec="microseconds")
-        about = About(author, created, round(receipt.seconds, 6))
+        about = About(author, _now(), round(receipt.seconds, 6))
         stored = StoredEdit.of(draft.codebook, edit.id, about)
         return State(draft, {**state.about, edit.id: about}, state.version + 1), stored, receipt
 
@@ -362,3 +365,7 @@ class EditedVLM:
 
 def _public(name: str) -> str:
     return name if name.startswith("package://") else shown_name(name)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")

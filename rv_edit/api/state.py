@@ -27,11 +27,13 @@ class Change:
             ``merge`` puts all edits anew, in order.
         removed: ids taken out first.
         added: edits put in then, in order.
+        by: of an undo, who made it and when; an edit that is put in bears that itself.
     """
 
     kind: Literal["edit", "undo", "amend", "merge"]
     removed: tuple[str, ...] = ()
     added: tuple[StoredEdit, ...] = ()
+    by: About | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,7 @@ class Keeper:
             self._replay(begun)
         else:
             self.journal.append(begun)
-        self._undoing: dict[str, str] = {}  # what an undo's line says besides; an edit bears its author itself
-        vlm.before_publishing = lambda change: self.journal.append(change_as_json(change) | self._undoing)
+        vlm.before_publishing = lambda change: self.journal.append(change_as_json(change))
 
     @property
     def torn(self) -> Torn | None:
@@ -129,11 +127,7 @@ class Keeper:
         """
         with self._writing, _durable():
             self.get(edit_id)
-            self._undoing = {"by": author, "at": datetime.now(timezone.utc).isoformat(timespec="microseconds")}
-            try:
-                self.vlm.undo(edit_id)
-            finally:
-                self._undoing = {}
+            self.vlm.undo(edit_id, author=author)
 
     def amend(self, edit_id: str, fact: str, evidence: Sequence[Box], author: str) -> Outcome:
         """Add a fact to an edit.
@@ -192,10 +186,12 @@ def fold(begun: Mapping[str, StoredEdit], changes: Sequence[Change]) -> dict[str
 
 def change_as_json(change: Change) -> dict[str, Any]:
     """A change as the journal holds it."""
+    by = {} if change.by is None else {"by": change.by.author, "at": change.by.created}
     return {
         "kind": change.kind,
         "removed": list(change.removed),
         "added": [stored.as_json() for stored in change.added],
+        **by,
     }
 
 

@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from data_modules.text import counted
 from rv_edit.report.measure import Measured
 from rv_edit.report.result import RunResult
 
@@ -91,7 +92,9 @@ def summary_lines(result: RunResult) -> list[str]:
     if result.skipped:
         first = result.skipped[0]
         rest = f" (and {len(result.skipped) - 1} more, in results.json)" if len(result.skipped) > 1 else ""
-        lines.append(f"skipped: {_records(len(result.skipped))}: {_shown(first.record)}: {_shown(first.reason)}{rest}")
+        lines.append(
+            f"skipped: {counted(len(result.skipped), 'record')}: {_shown(first.record)}: {_shown(first.reason)}{rest}"
+        )
     counts = ", ".join(f"{name} {count}" for name, count in sorted(result.error_counts.items()) if count)
     if counts:
         lines.append(f"counted: {counts}")
@@ -118,11 +121,7 @@ def print_paths(paths: list[Path], console: Console | None = None) -> None:
 
 def _title(result: RunResult) -> str:
     edits = result.edits_made
-    return f"{edits} edit{'' if edits == 1 else 's'}, before and after"
-
-
-def _records(count: int) -> str:
-    return f"{count} record{'' if count == 1 else 's'}"
+    return f"{counted(edits, 'edit')}, before and after"
 
 
 def _shown(text: str) -> str:

@@ -94,7 +94,7 @@ def run(cfg: DictConfig) -> KeySpace:
         log.info("or, until this model is measured again with this cache: model.key_space=%s", MEASURED)
     if options.figures is not None:
         draw_networks(output, study, space, rows)
-    _log(cfg, space, float(lam_scores(curves[0], "harmonic")[place]), rows[len(POOLINGS) * layer + which[0]])
+    _log(cfg, space, lams[place]["harmonic_mean"], rows[len(POOLINGS) * layer + which[0]])
     return space
 
 
