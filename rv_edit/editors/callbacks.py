@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -10,6 +13,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm, TQDMProgressBar
 
 from rv_edit.editors.strategy import gather
+
+log = logging.getLogger(__name__)
 
 
 class EditProgressBar(TQDMProgressBar):
@@ -49,6 +54,61 @@ class EditProgressBar(TQDMProgressBar):
         if isinstance(items.get("keys"), float):
             items["keys"] = int(items["keys"])  # type: ignore[arg-type]
         return items
+
+
+class ProgressLog(Callback):
+    """A line now and then of how far a run is, where no terminal shows the bar: in log files and in batch systems.
+
+    Args:
+        every_s: seconds between two lines.
+        clock: seconds, for tests.
+    """
+
+    def __init__(self, every_s: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.every_s, self.clock = every_s, clock
+        self.started = self.told = 0.0
+        self.first = 0  # of this process: a resumed run goes on where another one ended
+
+    def _start(self) -> None:
+        self.started = self.told = self.clock()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count from here."""
+        self.first = trainer.global_step
+        self._start()
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count from here."""
+        self._start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Edits made, of how many, and seconds each."""
+        now = self.clock()
+        if self._due(trainer, now):
+            each = (now - self.started) / max(trainer.global_step - self.first, 1)
+            log.info("%d of %s edits, %.2f s each", trainer.global_step, trainer.num_training_batches, each)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Batches of questions asked, of how many."""
+        if self._due(trainer, self.clock()):
+            total = sum(int(count) for count in trainer.num_test_batches)
+            log.info("asked %d of %d batches of questions", batch_idx + 1, total)
+
+    def _due(self, trainer: Trainer, now: float) -> bool:
+        if not trainer.is_global_zero or sys.stdout.isatty() or now - self.told < self.every_s:
+            return False
+        self.told = now
+        return True
 
 
 class EditCheckpoint(ModelCheckpoint):

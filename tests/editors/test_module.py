@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from data_modules.records import Edit, ImageRef, Question
 from data_modules.stream import EditStreamDataModule
-from rv_edit.editors.callbacks import EditCheckpoint, EditProgressBar
+from rv_edit.editors.callbacks import EditCheckpoint, EditProgressBar, ProgressLog
 from rv_edit.editors.module import EditorModule, SingleEditModule
 from rv_edit.editors.reasonedit import ReasonEdit
 from tests.editors.conftest import make_edit, question
@@ -22,6 +22,8 @@ from tests.editors.stopping import Stopped, StopsBefore
 
 Maker = Callable[..., ReasonEdit]
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+CALLBACKS = "rv_edit.editors.callbacks"
 
 
 def trainer(folder: Path, *callbacks: Callback) -> Trainer:
@@ -121,3 +123,44 @@ def test_single_edits_are_alone_and_undone(make_editor: Maker, tmp_path: Path) -
         found = {item.id: answer.facts for item, answer in module.asked if item in asked[edit.id]}
         assert found == expected
         alone.undo(edit.id)
+
+
+def test_a_log_file_gets_a_line_now_and_then(
+    make_editor: Maker, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
+
+    def told() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == CALLBACKS]
+
+    seconds = iter(range(0, 1000, 10))
+    module = EditorModule(make_editor())
+    run = trainer(tmp_path, ProgressLog(every_s=20, clock=lambda: next(seconds)), EditCheckpoint(3, str(tmp_path)))
+    with caplog.at_level("INFO", logger="rv_edit"):
+        run.fit(module, datamodule=EditStreamDataModule(edits(5)))
+    assert told() == ["2 of 5 edits, 10.00 s each", "4 of 5 edits, 10.00 s each"]
+    caplog.clear()
+    seconds = iter(range(0, 1000, 10))
+    again = trainer(tmp_path, ProgressLog(every_s=10, clock=lambda: next(seconds)))
+    with caplog.at_level("INFO", logger="rv_edit"):
+        again.fit(
+            EditorModule(make_editor()), datamodule=EditStreamDataModule(edits(5)), ckpt_path=tmp_path / "last.ckpt"
+        )
+    assert told() == ["4 of 5 edits, 10.00 s each", "5 of 5 edits, 10.00 s each"]
+    caplog.clear()
+    seconds = iter(range(0, 1000, 10))
+    with caplog.at_level("INFO", logger="rv_edit"):
+        trainer(tmp_path, ProgressLog(every_s=20, clock=lambda: next(seconds))).test(
+            module, datamodule=EditStreamDataModule([], questions(), batch_size=2), verbose=False
+        )
+    assert told() == ["asked 2 of 4 batches of questions", "asked 4 of 4 batches of questions"]
+
+
+def test_a_terminal_gets_the_bar_alone(
+    make_editor: Maker, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    with caplog.at_level("INFO", logger="rv_edit"):
+        run = trainer(tmp_path, ProgressLog(every_s=0.0))
+        run.fit(EditorModule(make_editor()), datamodule=EditStreamDataModule(edits(2)))
+    assert not [record for record in caplog.records if record.name == CALLBACKS]

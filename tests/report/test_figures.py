@@ -15,6 +15,7 @@ from rv_edit.report.figures import (
     Panel,
     balance_figure,
     cost_figure,
+    criterion_figure,
     keys_figure,
     layers_figure,
     network_figure,
@@ -203,3 +204,17 @@ def test_costs_stand_at_their_seconds_and_unknown_ones_nowhere() -> None:
     assert places == [[[0.5, 0.8]], [[2.0, 0.8]]]
     assert axes.get_xscale() == "log" and axes.containers[1][0].get_markerfacecolor() == "white"
     assert cost_figure([], "nothing").axes[0].containers == []
+
+
+def test_criterion_shows_every_key_space_against_both_criteria() -> None:
+    rows: list[dict[str, Any]] = [
+        {"layer": layer, "lam": lam, "harmonic_mean": 0.1 * lam, "bimodal_modularity": -layer, "mean_of_suites": mean}
+        for layer, lam, mean in ((0, 2.0, 0.9), (0, 1.0, 0.8), (3, 1.0, 0.7))
+    ]
+    harmonic, bimodal = criterion_figure(rows, "tiny").axes
+    for axes, first in ((harmonic, [(0.1, 0.8), (0.2, 0.9)]), (bimodal, [(0.0, 0.8), (0.0, 0.9)])):
+        shown = [np.asarray(points.get_offsets()).tolist() for points in axes.collections]
+        assert np.allclose(shown[0], first)  # in the order of λ, not of the rows
+        assert len(shown) == 2
+        small, large = axes.collections[0].get_sizes()
+        assert small < large  # as the legend says

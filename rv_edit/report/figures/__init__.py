@@ -7,6 +7,7 @@ table alone.
 from rv_edit.report.figures.balance import balance_figure
 from rv_edit.report.figures.canvas import Row, save_figure
 from rv_edit.report.figures.cost import cost_figure
+from rv_edit.report.figures.criterion import criterion_figure
 from rv_edit.report.figures.keys import keys_figure
 from rv_edit.report.figures.layers import layers_figure
 from rv_edit.report.figures.networks import Panel, network_figure, network_rows, positions
@@ -20,6 +21,7 @@ __all__ = [
     "ablation_figure",
     "balance_figure",
     "cost_figure",
+    "criterion_figure",
     "keys_figure",
     "layers_figure",
     "network_figure",
