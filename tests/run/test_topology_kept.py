@@ -28,6 +28,7 @@ from tests.run.tiny_data import picture
 Composed = Callable[..., DictConfig]
 LAYERS = 6  # of the tiny model: 3 vision blocks, a merger, 2 language layers
 SPACE = KeySpace(layer=1, lam=1.0, vision_norm=1.0, text_norm=1.0)
+STYLE = "model.vlm.prompt_style={fact_separator: ' ; '}"
 GRID = torch.tensor([0.5, 2.0], dtype=torch.float64)
 
 
@@ -109,7 +110,7 @@ def test_kept_measures_are_used_while_all_they_depend_on_is_the_same(
     tiles = tmp_path / "tiles"
     tiles.mkdir()
     (tiles / "a.png").write_bytes(picture(70).data or b"")
-    for option in ("seed=1", "task.augment.area=0.8", f"task.augment.tile_pool={tiles}", "dataset.sample=5"):
+    for option in ("seed=1", "task.augment.area=0.8", f"task.augment.tile_pool={tiles}", "dataset.sample=5", STYLE):
         assert again(studied(cfg(option))) == (True, True), option
     (tiles / "b.png").write_bytes(picture(71).data or b"")  # the folder has the same name still
     assert again(studied(cfg(f"task.augment.tile_pool={tiles}"))) == (True, True)
@@ -122,8 +123,8 @@ def test_kept_measures_are_used_while_all_they_depend_on_is_the_same(
         (TextEncoder, "fingerprint", False),
     ):
         with monkeypatch.context() as patched:
-            other = property(lambda _self: "other", lambda _self, _value: None)  # whatever it is set to
-            patched.setattr(whose, name, other, raising=False)
+            fixed = property(lambda _self: "other", lambda _self, _value: None)  # whatever it is set to
+            patched.setattr(whose, name, fixed, raising=False)
             assert again(studied(cfg())) == (both, True), (whose, name)
 
 
@@ -200,7 +201,9 @@ def test_pictures_of_single_layers_are_of_the_most_biased_ones(cfg: Composed, mo
     states = probe_layers(made.vlm, images, network.texts)
     refs = {(ref.block, ref.index): ref for ref in states}
     for (embeddings, title), (block, index, pooling) in zip(found, sorted(chosen, reverse=True), strict=True):
-        assert torch.equal(embeddings, states[refs[block, index]][POOLINGS.index(pooling)])
+        torch.testing.assert_close(
+            embeddings, states[refs[block, index]][POOLINGS.index(pooling)], atol=1e-4, rtol=1e-4
+        )
         assert title.startswith(f"{block} layer {index}, {pooling}".replace("last", "last token"))
 
 
