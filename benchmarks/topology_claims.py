@@ -44,7 +44,9 @@ class Tables:
         """A cell of a table; ``None`` where it is empty."""
         if row[f"{measure}_mean"] in (None, ""):
             return None
-        return Figure(float(row[f"{measure}_mean"]), float(row[f"{measure}_std"]) / math.sqrt(self.networks))
+        # One network says nothing of how far another would lie from it.
+        error = float(row[f"{measure}_std"]) / math.sqrt(self.networks) if self.networks > 1 else math.inf
+        return Figure(float(row[f"{measure}_mean"]), error)
 
     def column(self, measure: str, pooling: str, block: str | None = None) -> list[tuple[str, Figure]]:
         """A measure of all layers of a block, by name, in order; empty where it cannot be told."""
@@ -141,7 +143,7 @@ def bimodal_at_balance(tables: Tables) -> Verdict:
 def variance_falls(tables: Tables) -> Verdict:
     """More pairs a network: smaller variance over networks."""
     sizes = sorted({int(row["pairs"]) for row in tables.sizes})
-    if len(sizes) < 2:
+    if len(sizes) < 2 or tables.networks < 2:
         return UNKNOWN
     falls = []
     for name in ("vision_modularity", "language_modularity", "bimodal_modularity"):

@@ -37,7 +37,7 @@ class TilePool:
             raise ConfigError(f"tile pool: max_side={max_side}, crop={crop}; give at least 1, and a share above 0")
         self._pictures: list[Path | ImageRef | Image.Image]
         if isinstance(pictures, (str, Path)):
-            self._pictures = [*_pictures_in(Path(pictures))]
+            self._pictures = [*pictures_in(Path(pictures))]
         else:
             self._pictures = list(pictures or ())
         self._max_side = max_side
@@ -81,7 +81,12 @@ def noise(size: tuple[int, int], generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(generator.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders, ordered by their names.
+
+    Raises:
+        ConfigError: the folder does not exist or has no picture in it.
+    """
     if not folder.is_dir():
         raise ConfigError(f"tile pool {folder}: no such folder; give a folder of pictures")
     # names relative to the folder decide the order, so that a moved folder gives the same tiles

@@ -63,8 +63,7 @@ def check_options(cfg: DictConfig) -> EditOptions:
     Raises:
         ConfigError: the first option that cannot be used, or that has no value.
     """
-    for name in _without_value(OmegaConf.to_container(cfg, resolve=False)):
-        raise ConfigError(f"{name} has no value; give {name}=<value>")
+    check_values(cfg)
     check_devices(cfg)
     edits = whole("dataset.edits", cfg.dataset.edits)
     random = whole("dataset.loc_random", cfg.dataset.loc_random)
@@ -133,6 +132,16 @@ def check_devices(cfg: DictConfig) -> None:
             f"model.vlm.device_map={spread} spreads one model over all GPUs: give trainer.devices=1 with it, "
             "or leave it out for a whole model on each device"
         )
+
+
+def check_values(cfg: DictConfig) -> None:
+    """Refuse options that a file of ``conf/`` leaves to the user, and the user left out.
+
+    Raises:
+        ConfigError: the first without a value.
+    """
+    for name in _without_value(OmegaConf.to_container(cfg, resolve=False)):
+        raise ConfigError(f"{name} has no value; give {name}=<value>")
 
 
 def _without_value(options: Any, place: str = "") -> Iterator[str]:

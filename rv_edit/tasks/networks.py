@@ -73,7 +73,9 @@ class Network:
         return [opened[picture.name] for picture in self.pictures]
 
 
-def draw_batches(records: Sequence[QARecord], pairs: int, count: int, seed: int) -> list[list[QARecord]]:
+def draw_batches(
+    records: Sequence[QARecord], pairs: int, count: int, seed: int, option: str = "task.pairs"
+) -> list[list[QARecord]]:
     """Batches of records with readable pictures, no picture or question twice within one, drawn by seed (paper A.1).
 
     No record is in two batches until all have been in one. The order of ``records`` plays no part.
@@ -95,7 +97,7 @@ def draw_batches(records: Sequence[QARecord], pairs: int, count: int, seed: int)
                 if refilled:
                     raise ConfigError(
                         f"task: networks of {pairs} pairs, but only {len(batch)} readable records differ in picture "
-                        "and question; give fewer task.pairs"
+                        f"and question; give fewer {option}"
                     )
                 waiting.extend(random.Random(item_seed(seed, "networks", rounds)).sample(ordered, len(ordered)))
                 rounds, refilled = rounds + 1, True

@@ -12,6 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from rv_edit.errors import ConfigError, bad_input_in
 from rv_edit.tasks.topology_options import TopologyOptions
 
+MOST = 2000
+"""Characters of a traceback that reach the first process."""
+
 
 def measure_shards(cfg: DictConfig, options: TopologyOptions, devices: list[str]) -> None:
     """Measure the layers of all networks, network n on device n modulo their number.
@@ -49,6 +52,9 @@ def _work(plain: Any, options: TopologyOptions, device: str, rank: int, world: i
         study = Study(OmegaConf.create(plain), options, device)
         for pairs in study.layer_networks:
             study.layers(range(rank, options.networks, world), pairs)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # the first process says it; a traceback a device would bury that
     except Exception as error:  # noqa: BLE001  to be raised in the process that a user sees
         known = bad_input_in(error)
-        failures.put((known is not None, traceback.format_exc() if known is None else str(known)))
+        # The end tells most. Nobody reads before all have ended, and a full pipe would keep them from it.
+        failures.put((known is not None, traceback.format_exc()[-MOST:] if known is None else str(known)))

@@ -14,7 +14,9 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig
 from torch import Tensor
 
-from rv_edit.augment import ImageAugmenter, item_seed
+from data_modules.records import ImageRef
+from rv_edit.augment import ImageAugmenter, TilePool, item_seed
+from rv_edit.augment.tiles import pictures_in
 from rv_edit.benchmark.cache import ChunkCache, software
 from rv_edit.editors.option_kinds import check_kinds
 from rv_edit.embedding import TextEncoder
@@ -57,11 +59,15 @@ class Study:
         facts = fact_sentences(self.data.records, options.facts, options.fact_count, options.seed)
         self.pools = Pools(facts, tuple(picture for picture, _ in self.sample))
         drawing = dict(options.augment)
-        tiles = drawing.pop("tile_pool", None)
+        tiles = _tiles(drawing.pop("tile_pool", None), self.pools)
         check_kinds("task.augment", drawing, ImageAugmenter)
-        self.augmenter = ImageAugmenter(tile_pool=tiles or self.pools.pictures, **drawing)
-        sizes = {options.pairs, *options.sizes}
-        self.layer_networks = {pairs: self._networks(pairs, options.seed) for pairs in sorted(sizes)}
+        self.augmenter = ImageAugmenter(tile_pool=TilePool(tiles), **drawing)
+        # All networks are drawn before the model is read: what the data set has too little of is said at once.
+        sizes = dict.fromkeys(options.sizes, "task.sizes") | {options.pairs: "task.pairs"}
+        self.layer_networks = {pairs: self._networks(pairs, options.seed, sizes[pairs]) for pairs in sorted(sizes)}
+        own = item_seed(options.seed, "balance")
+        self.balance_networks = self._networks(options.lam.pairs, own, "task.lam.pairs")
+        self.pictured_network = self._pictured()
         self.vlm: VLM = instantiate(cfg.model.vlm, device=device, _convert_="all")
         self.encoder = TextEncoder(cfg.model.text_encoder, device=self.vlm.device)
         self.folder = None if cfg.cache is None else Path(cfg.cache).expanduser() / "topology"
@@ -70,7 +76,7 @@ class Study:
             "preprocessing": self.vlm.preprocessing,
             "prompt_style": asdict(self.vlm.prompts.style),
             "augment": drawing,
-            "tiles": tiles or [picture.sha for picture in self.pools.pictures],
+            "tiles": [picture.sha for picture in tiles],
             "seed": options.seed,
             "software": software(),
         }
@@ -94,7 +100,7 @@ class Study:
 
     def balance(self, space: KeySpace, grid: Tensor) -> list[Tensor]:
         """The measures of the dual embedding at each λ of ``grid``, on networks of their own: (Λ, 5) each."""
-        networks = self._networks(self.options.lam.pairs, item_seed(self.options.seed, "balance"))
+        networks = self.balance_networks
         stage = {
             "stage": "balance",
             "layer": space.layer,
@@ -116,12 +122,8 @@ class Study:
 
     def pictured(self) -> tuple[Network, list[Image.Image]]:
         """A small network of its own for pictures, and the pictures of its nodes."""
-        assert self.options.figures is not None
-        pairs = self.options.figures.pairs
-        layout = Layout(pairs, pairs - 1, 1, 1)
-        (batch,) = draw_batches(self.data.records, pairs, 1, item_seed(self.options.seed, "figures"))
-        network = build_network(batch, layout, self.pools, self.rewording, self.options.seed)
-        return network, network.open(self.augmenter, self.options.seed)
+        assert self.pictured_network is not None
+        return self.pictured_network, self.pictured_network.open(self.augmenter, self.options.seed)
 
     def _kept(
         self,
@@ -144,10 +146,26 @@ class Study:
         cache.put([network.digest()], [{"measures": found.tolist()}])
         return found
 
-    def _networks(self, pairs: int, seed: int) -> list[Network]:
+    def _pictured(self) -> Network | None:
+        if self.options.figures is None:
+            return None
+        pairs, seed = self.options.figures.pairs, self.options.seed
+        (batch,) = draw_batches(self.data.records, pairs, 1, item_seed(seed, "figures"), "task.figures.pairs")
+        return build_network(batch, Layout(pairs, pairs - 1, 1, 1), self.pools, self.rewording, seed)
+
+    def _networks(self, pairs: int, seed: int, option: str) -> list[Network]:
         layout = self.options.layout(pairs)
-        batches = draw_batches(self.data.records, pairs, self.options.networks, seed)
+        batches = draw_batches(self.data.records, pairs, self.options.networks, seed, option)
         return [build_network(batch, layout, self.pools, self.rewording, self.options.seed) for batch in batches]
+
+
+def _tiles(folder: Any, pools: Pools) -> list[ImageRef]:
+    """Pictures for tiles: of ``task.augment.tile_pool``, by their bytes, since a folder may change; or of the data."""
+    if folder is None:
+        return list(pools.pictures)
+    if not isinstance(folder, str):
+        raise ConfigError(f"task.augment.tile_pool={folder!r}: give a folder of pictures, or null")
+    return [ImageRef.from_path(path) for path in pictures_in(Path(folder).expanduser())]
 
 
 def _rewording(name: str | None) -> Rewording | None:

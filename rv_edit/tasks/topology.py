@@ -19,7 +19,7 @@ from rv_edit.embedding.key_space import POOLINGS
 from rv_edit.errors import ConfigError
 from rv_edit.report.files import write_together
 from rv_edit.report.tables import write_csv
-from rv_edit.tasks.checks import check_devices, writable
+from rv_edit.tasks.checks import check_devices, check_values, writable
 from rv_edit.tasks.topology_figures import draw_curves, draw_networks
 from rv_edit.tasks.topology_options import CRITERIA, TopologyOptions
 from rv_edit.topology import Measures, harmonic_mean, highest, log_grid, over_networks
@@ -45,6 +45,7 @@ def run(cfg: DictConfig) -> KeySpace:
     Raises:
         ConfigError, RecordError: an option or the data set cannot be used, or no choice meets the criterion.
     """
+    check_values(cfg)
     options = TopologyOptions.of(cfg)
     check_devices(cfg)
     output = writable(Path(cfg.output))
@@ -78,9 +79,10 @@ def run(cfg: DictConfig) -> KeySpace:
     if options.figures is not None:
         draw_curves(output, study, tables, layer, float(grid[place]) if found else None)
     if not found:
+        (output / ARTEFACT).unlink(missing_ok=True)  # an earlier run's choice is not that of these curves
         raise ConfigError(
             f"task.lam: no λ from {options.lam.low:g} to {options.lam.high:g} has a {criterion} above 0, "
-            f"see {output / BALANCE}; widen the grid"
+            f"see {output / BALANCE}; widen the grid or give more task.lam.pairs"
         )
     space = replace(space, lam=float(grid[place]), curves=_curves(study, rows, lams))
     path = space.save(output / ARTEFACT)
@@ -90,12 +92,21 @@ def run(cfg: DictConfig) -> KeySpace:
         log.info("λ lies at the end of the grid; a wider task.lam may hold a better one")
     log.info("edit with it: model.key_space=%s", path)
     if cfg.cache is not None:
-        space.save(shelf(cfg.cache, space.model_fingerprint, space.encoder_fingerprint))
-        log.info("or, until this model is measured again with this cache: model.key_space=%s", MEASURED)
+        _shelve(cfg.cache, space)
     if options.figures is not None:
         draw_networks(output, study, space, rows)
     _log(cfg, space, lams[place]["harmonic_mean"], rows[len(POOLINGS) * layer + which[0]])
     return space
+
+
+def _shelve(cache: str, space: KeySpace) -> None:
+    """Keep the choice by its model; like the rest of the cache this is a convenience, which costs no run."""
+    try:
+        space.save(shelf(cache, space.model_fingerprint, space.encoder_fingerprint))
+    except ConfigError as error:
+        log.warning("%s; model.key_space=%s does not find it", error, MEASURED)
+        return
+    log.info("or, until this model is measured again with this cache: model.key_space=%s", MEASURED)
 
 
 def _log(cfg: DictConfig, space: KeySpace, score: float, row: Row) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,9 @@ CRITERIA = {
     "bimodal": "bimodal modularity",
 }
 """What λ* may be greatest in: the paper's choice (3.3), or the measure by which the layer is chosen."""
+
+LEAST_LAM, MOST_LAM = 1e-30, 1e30
+"""Keys are 32-bit numbers, which do not hold λ times a text's half far beyond these."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,9 @@ class TopologyOptions:
         for name, (value, bound) in least.items():
             if value < bound:
                 raise ConfigError(f"{name}={value}: give a number of at least {bound}")
-        if not 0 < self.lam.low < self.lam.high < math.inf:
-            raise ConfigError(f"task.lam.low={self.lam.low}, high={self.lam.high}: give 0 < low < high")
+        if not LEAST_LAM <= self.lam.low < self.lam.high <= MOST_LAM:
+            given = f"task.lam.low={self.lam.low}, high={self.lam.high}"
+            raise ConfigError(f"{given}: give {LEAST_LAM:g} ≤ low < high ≤ {MOST_LAM:g}")
         if self.lam.criterion not in CRITERIA:
             raise ConfigError(f"task.lam.criterion={self.lam.criterion}: give one of {', '.join(CRITERIA)}")
         if self.pooling not in POOLINGS:

@@ -64,7 +64,10 @@ def test_answers_are_gathered_by_suite_and_edit() -> None:
         [["acc", "a", True, True], ["acc", "b", False, True], ["t_gen", "b", True, True], ["loc", None, True, False]],
         [["acc", "a", False, True], ["acc", "b", False, True], ["t_gen", "b", True, True], ["loc", None, False, True]],
     ]
-    made = gather([{"answers": cell} for cell in answers], np.zeros((2, 3, 5)))
+    networks = np.arange(30.0).reshape(2, 3, 5)
+    made = gather([{"answers": cell} for cell in answers], networks)
+    for place, found in enumerate((made.vision, made.language, made.bimodal)):
+        np.testing.assert_array_equal(found, networks[..., place])
     np.testing.assert_allclose(made.suites["acc"].means(), [0.5, 0.0])
     np.testing.assert_allclose(made.suites["acc"].means(np.array([0, 0])), [1.0, 0.0])
     np.testing.assert_allclose(made.suites["t_gen"].size, [0.0, 1.0])

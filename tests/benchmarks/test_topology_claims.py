@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.topology_claims import CLAIMS, Figure, Tables, compared, together
+from benchmarks.topology_claims import CLAIMS, Figure, Tables, compared, share, together
 
 LAYERS = [("vision", 0), ("vision", 1), ("vision", 2), ("vision", 3), ("merger", 0), ("language", 0), ("language", 1)]
 LIKE_THE_PAPER = {
@@ -90,6 +90,28 @@ def test_language_bias_that_was_not_measured_is_no_verdict() -> None:
     made = tables()
     rows = [{**row, "language_bias_mean": "", "language_bias_std": ""} for row in made.layers]
     assert CLAIMS[4][2](Tables(10, rows, made.balance, 1.0)) == ("cannot tell", "not measured")
+
+
+def test_a_peak_just_before_the_middle_is_not_late() -> None:
+    rows = [
+        {"block": "vision", "index": str(at), "pooling": "mean", "bimodal_modularity_mean": value}
+        | {"bimodal_modularity_std": "0.01"}
+        for at, value in enumerate(("0.1", "0.9", "0.2", "0.1"))
+    ]
+    verdict, told = CLAIMS[0][2](Tables(10, rows, (), None))
+    assert verdict == "differs" and told.startswith("best later block vision 2: 0.2000 ± 0.0032, best earlier vision 1")
+
+
+def test_a_suites_error_is_a_quarter_of_its_interval() -> None:
+    assert share(tables(), "dual", "T-Gen") == Figure(0.9, pytest.approx(0.01))
+    assert share(tables(), "dual", "Loc") is None
+
+
+def test_one_network_is_no_evidence() -> None:
+    made = tables()
+    found = verdicts(Tables(1, made.layers, made.balance, 1.0, made.sizes))
+    assert {found[claim] for claim, figure, _ in CLAIMS if figure in ("layers", "balance")} == {"cannot tell"}
+    assert found["Larger networks, smaller variance"] == "cannot tell"
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_artefact_and_curves(small: Composed, tmp_path: Path, caplog: pytest.Log
     assert len(nodes) == 3 * (3 * 3 + 3 * 2) and len(rows(out / "biased.csv")) == 2 * (3 * 3 + 3 * 2)
     assert [row["panel"].split(" = ")[0] for row in nodes[::15]] == ["small λ", "balanced λ", "large λ"]
     assert f"balanced λ = {space.lam:.3g}," in nodes[15]["panel"]
+    assert "λ = 0.05," in nodes[0]["panel"] and "λ = 20," in nodes[-1]["panel"]
 
 
 def test_an_edit_run_takes_the_artefact_and_says_so(
@@ -210,7 +211,7 @@ def test_several_devices_need_a_cache(small: Composed) -> None:
         ("task.pairs=400", "task.pairs"),
         ("task.sizes=[1]", "task.sizes"),
         ("task.sizes=3", "task.sizes"),
-        ("task.sizes=[400]", "task.pairs"),
+        ("task.sizes=[400]", "task.sizes"),
         ("task.figures=3", "task.figures"),
         ("task.figures={pairs: 1}", "task.figures.pairs"),
         ("task.figures={edges: many}", "task.figures.edges"),

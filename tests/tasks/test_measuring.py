@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -63,13 +65,14 @@ def test_every_layer_and_pooling_against_the_plain_way(vlm: VLM, network, images
     assert bool((found[shallow, :, 3] > 0).all()) and bool((found[shallow, :, 4] < 0).all())
 
 
-def test_dual_embedding_over_a_grid_against_its_keys(vlm: VLM, encoder: TextEncoder, network, images):
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_dual_embedding_over_a_grid_against_its_keys(vlm: VLM, encoder: TextEncoder, network, images, pooling):
     grid = torch.tensor([0.1, 1.0, 5.0], dtype=torch.float64)
-    space = KeySpace(layer=1, lam=1.0, vision_norm=3.0, text_norm=0.7)
+    space = KeySpace(layer=1, lam=1.0, vision_norm=3.0, text_norm=0.7, pooling=pooling)
     found = measure_balance(vlm, encoder, space, grid, network, images, batch_size=4)
     assert found.shape == (3, 5)
     for place, lam in enumerate(grid.tolist()):
-        dual = DualEmbedding(vlm, encoder, KeySpace(layer=1, lam=lam, vision_norm=3.0, text_norm=0.7))
+        dual = DualEmbedding(vlm, encoder, replace(space, lam=lam))
         points = dual.keys(images, network.texts).double().numpy()
         np.testing.assert_allclose(found[place], plain_measures(points), atol=1e-4)
     assert found[0, 0] > found[2, 0] and found[0, 1] < found[2, 1]  # vision gives way to language

@@ -50,6 +50,19 @@ def test_pictures_and_questions_differ_within_a_batch_and_broken_ones_are_left_o
         draw_batches([*same_picture, *broken], 2, 1, 0)
 
 
+def test_a_record_that_did_not_fit_is_in_the_next_batch():
+    """Two records share a picture; whenever they leave it open, each of the four is in one of two batches."""
+    twins = [QARecord(f"t{n}", picture(0), f"Twin {n}?", COLOURS, "red") for n in range(2)]
+    others = [QARecord(f"o{n}", picture(n + 1), f"Other {n}?", COLOURS, "red") for n in range(2)]
+    possible = 0
+    for seed in range(20):
+        first, second = ({one.id for one in batch} for batch in draw_batches([*twins, *others], 2, 2, seed))
+        if first != {"o0", "o1"}:
+            possible += 1
+            assert first | second == {"t0", "t1", "o0", "o1"}
+    assert possible > 5
+
+
 def test_nodes_are_in_the_order_of_the_layout():
     layout, batch = Layout(pairs=4, variants=3, anchors=2, around=3), RECORDS[:4]
     network = build_network(batch, layout, POOLS, reword, seed=0)

@@ -170,6 +170,8 @@ def test_the_choice_of_lambda_by_network_and_ties_to_the_first():
 def test_grid_of_lambda():
     grid = log_grid(0.05, 20, 27)
     np.testing.assert_allclose(grid, np.geomspace(0.05, 20, 27))
+    for low, high in ((0.05, 20.0), (0.3, 7.0), (1e-30, 1e30)):  # the ends as they were given, to the last bit
+        assert log_grid(low, high, 5)[[0, -1]].tolist() == [low, high]
     assert log_grid(2.0, 2.0, 1).tolist() == [pytest.approx(2.0)]
     for wrong in ((0.0, 1.0, 5), (2.0, 1.0, 5), (1.0, 2.0, 1), (1.0, math.inf, 3), (math.nan, 1.0, 3)):
         with pytest.raises(ValueError, match="grid"):
