@@ -86,6 +86,8 @@ def _key_space(context: EditorContext, encoder: TextEncoder, given: str | Mappin
         raise ConfigError(f"model.key_space={dict(given)}; give the path of a key space, or layer, lam, pooling, pairs")
     check_kinds("model.key_space", given, _options)
     options = _options(**given)
+    if options["pairs"] < 1:
+        raise ConfigError(f"model.key_space.pairs={options['pairs']}: give at least 1")
     space = calibrate(
         context.vlm,
         encoder,

@@ -74,6 +74,9 @@ def run(cfg: DictConfig) -> KeySpace:
     tables = {LAYERS: rows, BALANCE: lams}
     if options.sizes:
         tables[SIZES] = _size_rows(study, refs)
+    else:  # those of an earlier run in this folder belong to other curves
+        for name in (SIZES, "sizes.png"):
+            (output / name).unlink(missing_ok=True)
     write_together({output / name: partial(write_csv, table) for name, table in tables.items()})
     place, found = int(best.place), float(best.score) > 0
     if options.figures is not None:

@@ -219,6 +219,14 @@ def test_curves_without_a_choice_do_not_stand_beside_an_earlier_one(
     assert not (tmp_path / "out" / "key_space.json").exists()
 
 
+def test_sizes_of_an_earlier_run_do_not_stand_beside_other_curves(cfg: Composed, given: Given, tmp_path: Path) -> None:
+    given.balance[:, :2] = 0.3
+    run(cfg("cache=null", "task.sizes=[3]"))
+    assert (tmp_path / "out" / "sizes.csv").is_file()
+    run(cfg("cache=null"))
+    assert not list((tmp_path / "out").glob("sizes.*")) and (tmp_path / "out" / "layers.csv").is_file()
+
+
 def test_a_cache_that_cannot_be_written_costs_no_run(
     cfg: Composed, given: Given, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
