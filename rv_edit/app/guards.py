@@ -47,7 +47,7 @@ class Observed:
         try:
             await self.app(scope, receive, noting)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path_format", "other")
             method = scope["method"] if scope["method"] in METHODS else "other"
             self.observer.request(route, method, status, time.perf_counter() - started)
 
