@@ -112,8 +112,8 @@ def test_decoded_pictures_of_any_mode(mode: str) -> None:
 
 def test_authors_and_crops_are_cleaned(fresh: Fresh) -> None:
     vlm = fresh()
-    crops = {np.int64(0): np.array([0, 0, 18, 18])}
-    edit = vlm.edit(picture(1), "What is it?", "a lamp", ["It is a lamp."], crops, author="A\0da\u202e\ud800")  # type: ignore[dict-item]
+    crops: Any = {np.int64(0): np.array([0, 0, 18, 18])}
+    edit = vlm.edit(picture(1), "What is it?", "a lamp", ["It is a lamp."], crops, author="A\0da\u202e\ud800")
     made = vlm.edits[0]
     assert made.about.author == "A da\ufffd" and edit.evidence == {0: ((0, 0, 18, 18),)}
 
