@@ -21,6 +21,9 @@ Box = tuple[float, float, float, float]
 """A crop in pixels of the decoded picture: ``(left, top, right, bottom)``."""
 
 
+_PNG_MODES = frozenset({"1", "L", "LA", "I;16", "P", "RGB", "RGBA"})
+
+
 class RecordError(ValueError):
     """A record that cannot be used. The message is one line: which record, what is wrong, what to do."""
 
@@ -46,6 +49,8 @@ class ImageRef:
             digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         except OSError as error:
             raise RecordError(f"image {path}: cannot be read ({error.strerror or error})") from error
+        except ValueError as error:  # NUL, or half a surrogate pair
+            raise RecordError(f"image {str(path)!r}: no file can be called that; give a path") from error
         return cls(sha=digest, path=str(path))
 
     @classmethod
@@ -55,9 +60,19 @@ class ImageRef:
 
     @classmethod
     def from_pil(cls, image: Image.Image) -> ImageRef:
-        """Keep a decoded picture, as PNG."""
+        """Keep a decoded picture, as PNG; as RGB where PNG has no such mode.
+
+        Raises:
+            RecordError: it has no pixels, or its file is truncated or damaged.
+        """
+        from data_modules.images import to_rgb
+
         buffer = io.BytesIO()
-        image.save(buffer, "PNG")
+        try:
+            (image if image.mode in _PNG_MODES else to_rgb(image)).save(buffer, "PNG")
+        except (OSError, ValueError, SyntaxError) as error:
+            what = f"{image.mode} picture of {image.width}x{image.height}"
+            raise RecordError(f"image: a {what} cannot be read ({error}); give its file, or another one") from error
         return cls.from_bytes(buffer.getvalue())
 
     def open(self) -> Image.Image:

@@ -21,7 +21,9 @@ def ask_state(state: State, questions: Sequence[Question], max_new_tokens: int) 
     if free:
         for place, item in zip(free, state.editor.write([questions[at] for at in free], max_new_tokens), strict=True):
             seen = item.context
-            replies[place] = Reply(item.text, (), (), seen.facts, seen.distances, seen.accepted, seen.threshold)
+            replies[place] = Reply(
+                item.text, (), (), seen.facts, seen.distances, seen.accepted, seen.threshold, item.ended
+            )
     if bound:
         for place, found in zip(bound, state.editor.answer([questions[at] for at in bound]), strict=True):
             choices = questions[place].choices

@@ -14,11 +14,12 @@ from data_modules.records import Box, Edit, EditReceipt, ImageRef, RecordError
 from rv_edit.api.asking import ask_state, explain_state
 from rv_edit.api.card import card, shown_name
 from rv_edit.api.conflicts import Contradiction, contradicted, contradictions
-from rv_edit.api.folder import FolderConfig, Measured, read_results, save_edits
+from rv_edit.api.folder import FolderConfig, Measured, given_metrics, read_results, save_edits
 from rv_edit.api.hub import push_folder
 from rv_edit.api.inputs import (
     Choices,
     Picture,
+    as_author,
     as_evidence,
     as_facts,
     as_image,
@@ -134,7 +135,10 @@ class EditedVLM:
             RecordError: a picture cannot be decoded, a question is blank, or lengths differ.
         """
         questions, many = as_questions(image, question, choices)
-        replies = ask_state(self._state, questions, max_new_tokens or self.max_new_tokens)
+        most = self.max_new_tokens if max_new_tokens is None else max_new_tokens
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise RecordError(f"max_new_tokens={most!r}; give a whole number of at least 1")
+        replies = ask_state(self._state, questions, most)
         return replies if many else replies[0]
 
     def explain(self, image: Picture | Sequence[Picture], question: str | Sequence[str]) -> Any:
@@ -185,6 +189,7 @@ class EditedVLM:
         asked, said = as_text(question, "question"), as_text(answer, "answer")
         name = edit_id if edit_id is not None else content_id(picture, asked, said, facts, crops)
         made = Edit(as_text(name, "edit_id"), picture, asked, (said,), said, facts, crops)
+        author = as_author(author)
         with self._writing:
             state = self._state
             others = contradicted(state.editor.codebook, picture.sha, asked, said)
@@ -212,7 +217,7 @@ class EditedVLM:
         with self._writing:
             state = self._state
             state.stored(edit_id)  # says that there is none, before anything is done
-            change = Change("undo", (edit_id,), by=About(author, _now()))
+            change = Change("undo", (edit_id,), by=About(as_author(author), _now()))
             self._publish(state.after(change), change)
 
     def amend(
@@ -246,7 +251,7 @@ class EditedVLM:
             facts = (*was.reasoning, as_text(fact, "fact"))
             made = Edit(edit_id, picture, was.question, (was.answer,), was.answer, facts, crops)
             without = state.after(Change("undo", (edit_id,)))
-            after, stored, receipt = self._draft(without, made, author or old.about.author)
+            after, stored, receipt = self._draft(without, made, as_author(author) or old.about.author)
             self._publish(replace(after, version=state.version + 1), Change("amend", (edit_id,), (stored,)))
             self._pictures[picture.sha] = picture
         return receipt
@@ -261,6 +266,8 @@ class EditedVLM:
         Raises:
             ConfigError: another model or key space.
         """
+        if not isinstance(other, EditedVLM):
+            raise ConfigError(f"merge: {other!r}; give an EditedVLM, as EditedVLM.from_pretrained(<folder>) loads it")
         theirs = other.state
         with self._writing:
             change, report = plan_merge(self._state, theirs, prefer)
@@ -330,11 +337,12 @@ class EditedVLM:
         self.licence = self.licence if licence is None else licence
         checksum = state.editor.checksum()
         if isinstance(metrics, (str, Path)):
-            self._measured = read_results(Path(metrics))
-            if self._measured.checksum != checksum:
+            found = read_results(Path(metrics))
+            if found.checksum != checksum:
                 raise ConfigError(f"metrics={metrics}: measured with other edits than these; leave them out")
+            self._measured = found
         elif metrics is not None:
-            self._measured = Measured({suite: dict(values) for suite, values in metrics.items()}, checksum)
+            self._measured = Measured(given_metrics(metrics), checksum)
         measured = self._measured if self._measured is not None and self._measured.checksum == checksum else None
         config = FolderConfig(base, state.editor.embedding.fingerprint, self.licence, measured)
         return save_edits(folder, state, config, card(state, config))

@@ -162,6 +162,22 @@ def read_results(path: Path) -> Measured:
         raise ConfigError(f"{path}: not the results of an edit run ({error})") from error
 
 
+def given_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Metrics as the card shows them: suite -> ``before`` and ``after``.
+
+    Raises:
+        ConfigError: they are something else.
+    """
+    try:
+        return {
+            str(suite): {when: float(values[when]) for when in ("before", "after")} for suite, values in metrics.items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ConfigError(
+            "metrics: give for each suite {'before': share, 'after': share}, or the path of a run's results.json"
+        ) from error
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, on the disk before it takes its name.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def as_image(image: Picture) -> ImageRef:
         return ImageRef.from_pil(image)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return ImageRef.from_bytes(bytes(image))
+    if isinstance(image, str) and image.startswith("data:"):
+        raise RecordError("image data:…: addresses are not read; give the picture's bytes, base64.b64decode(…)")
     if isinstance(image, str) and "://" in image:
         raise RecordError(f"image {image[:80]}: addresses are not fetched; download it and give the file or its bytes")
     if isinstance(image, (str, Path)):
@@ -49,13 +52,24 @@ def as_text(text: Any, what: str) -> str:
     return clean_text(text)
 
 
+def as_author(author: Any) -> str:
+    """Who says something: cleaned as other text is; blank where nobody says who.
+
+    Raises:
+        RecordError: not text.
+    """
+    if not isinstance(author, str):
+        raise RecordError(f"author: {author!r}; give a name, or leave it out")
+    return clean_text(author)
+
+
 def as_facts(reasoning: str | Sequence[str]) -> tuple[str, ...]:
     """Facts, one sentence each; a single string is one fact.
 
     Raises:
         RecordError: a fact that is no text.
     """
-    facts = [reasoning] if isinstance(reasoning, str) else list(reasoning)
+    facts = [reasoning] if isinstance(reasoning, str) else _listed(reasoning, "reasoning")
     return tuple(as_text(fact, f"fact {number}") for number, fact in enumerate(facts))
 
 
@@ -69,12 +83,12 @@ def as_evidence(evidence: Mapping[int, Sequence[Box]] | None) -> dict[int, tuple
     if not isinstance(evidence or {}, Mapping):
         raise RecordError("evidence: give a mapping of the index of a fact to its crops (left, top, right, bottom)")
     for fact, crops in (evidence or {}).items():
-        if isinstance(fact, bool) or not isinstance(fact, int):
+        if isinstance(fact, bool) or not isinstance(fact, Integral):  # numpy's numbers too
             raise RecordError(f"evidence of fact {fact!r}: give the index of a fact, counted from 0")
         try:
-            rows: Any = [crops] if len(crops) == 4 and all(isinstance(side, (int, float)) for side in crops) else crops
+            rows: Any = [crops] if len(crops) == 4 and all(isinstance(side, Real) for side in crops) else crops
             sides = [[float(side) for side in crop] for crop in rows]
-            found[fact] = tuple((left, top, right, bottom) for left, top, right, bottom in sides)
+            found[int(fact)] = tuple((left, top, right, bottom) for left, top, right, bottom in sides)
         except (TypeError, ValueError):
             raise RecordError(f"evidence of fact {fact!r}: {crops!r}; give crops (left, top, right, bottom)") from None
     return found
@@ -92,7 +106,7 @@ def as_questions(
         RecordError: lists of different lengths, a blank question, or no choice to choose from.
     """
     pictures = list(image) if isinstance(image, (list, tuple)) else None
-    texts = None if isinstance(question, str) else list(question)
+    texts = None if isinstance(question, str) else _listed(question, "question")
     many = pictures is not None or texts is not None
     lengths = {len(part) for part in (pictures, texts) if part is not None}
     if len(lengths) > 1:
@@ -120,7 +134,7 @@ def content_id(
 def _offered(choices: Choices, count: int) -> list[tuple[str, ...]]:
     if choices is None:
         return [()] * count
-    listed = list(choices)
+    listed = _listed(choices, "choices")
     if isinstance(choices, str) or not listed:
         raise RecordError(f"choices: {choices!r}; give a list of at least one answer, or leave it out")
     if all(isinstance(choice, str) for choice in listed):
@@ -128,3 +142,11 @@ def _offered(choices: Choices, count: int) -> list[tuple[str, ...]]:
     if len(listed) != count:
         raise RecordError(f"{len(listed)} lists of choices for {count} questions; give one for each, or one for all")
     return [_offered(options, 1)[0] if options else () for options in listed]
+
+
+def _listed(values: Any, what: str) -> list[Any]:
+    """``values`` as a list; raises RecordError where they are none."""
+    try:
+        return list(values)
+    except TypeError:
+        raise RecordError(f"{what}: {values!r}; give text, or a list of texts") from None

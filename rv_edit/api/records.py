@@ -21,6 +21,7 @@ class Reply:
         distances: of the nearest keys, nearest first.
         accepted: whether the question was near enough to an edit; ``None`` without edits.
         threshold: the largest distance that would have been; ``None`` without edits.
+        ended: whether a generated answer came to its end; else ``max_new_tokens`` cut it off.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Reply:
     distances: tuple[float, ...] = ()
     accepted: bool | None = None
     threshold: float | None = None
+    ended: bool = True
 
     def __str__(self) -> str:
         """The answer."""

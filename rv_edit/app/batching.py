@@ -101,9 +101,11 @@ class Batcher:
             self._observe(len(batch))
             by_sort: dict[Hashable, list[Job]] = {}
             for job in batch:
-                if job.deadline > time.monotonic() and job.answer.set_running_or_notify_cancel():
+                if not job.answer.set_running_or_notify_cancel():
+                    continue  # nobody waits for it; asked first, as from here on it cannot be cancelled any more
+                if job.deadline > time.monotonic():
                     by_sort.setdefault(job.sort, []).append(job)
-                elif not job.answer.cancelled():
+                else:
                     job.answer.set_exception(RequestError("busy: waited too long; ask again in a moment", 503, "busy"))
             for sort, jobs in by_sort.items():
                 self._run(sort, jobs)

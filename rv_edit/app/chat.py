@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from rv_edit.api.records import Reply
 from rv_edit.app.checks import check_choices, check_single, read_conversation
 from rv_edit.app.errors import RequestError
 from rv_edit.app.schemas import ChatRequest
@@ -52,9 +53,10 @@ def chat_routes(service: Service, upstream: UpstreamClient | None) -> APIRouter:
         about = _about(reply.facts, reply.distances, reply.accepted, reply.threshold, version)
         if reply.scores:
             about["scores"] = list(reply.scores)
+        text, why = _ended(reply, request.stop)
         if request.stream:
-            return StreamingResponse(_events(service.name, reply.text, about), media_type="text/event-stream")
-        return JSONResponse(_completion(service.name, reply.text, about))
+            return StreamingResponse(_events(service.name, text, why, about), media_type="text/event-stream")
+        return JSONResponse(_completion(service.name, text, why, about))
 
     return router
 
@@ -98,20 +100,29 @@ def _about(
     }
 
 
-def _completion(model: str, text: str, about: dict[str, Any]) -> dict[str, Any]:
+def _ended(reply: Reply, stop: str | list[str] | None) -> tuple[str, str]:
+    """The text up to where the client wants it to stop, and why it ends, in OpenAI's words."""
+    marks = [stop] if isinstance(stop, str) else stop or []
+    found = [at for mark in marks if mark and not reply.choices and (at := reply.text.find(mark)) >= 0]
+    if found:
+        return reply.text[: min(found)], "stop"
+    return reply.text, "stop" if reply.ended else "length"
+
+
+def _completion(model: str, text: str, why: str, about: dict[str, Any]) -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
     return {
         **_head(model, "chat.completion"),
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "choices": [{"index": 0, "message": message, "finish_reason": why, "logprobs": None}],
         "rv_edit": about,
     }
 
 
-def _events(model: str, text: str, about: dict[str, Any]) -> Iterator[str]:
+def _events(model: str, text: str, why: str, about: dict[str, Any]) -> Iterator[str]:
     """The whole answer as one event, since it is generated in batches, then its end."""
     head = _head(model, "chat.completion.chunk")
     first = {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
-    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    last = {"index": 0, "delta": {}, "finish_reason": why}
     for event in ({**head, "choices": [first], "rv_edit": about}, {**head, "choices": [last]}):
         yield f"data: {json.dumps(event)}\n\n"
     yield "data: [DONE]\n\n"

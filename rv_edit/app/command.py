@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         access_log=False,
         log_level="info",
         timeout_keep_alive=settings.keep_alive,
+        timeout_graceful_shutdown=math.ceil(settings.seconds),  # a client that sends half a request could hold it up
     )
     try:
         uvicorn.Server(config).run()

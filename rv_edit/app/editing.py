@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from data_modules.text import clean_text
 from rv_edit.app.chat import finite
 from rv_edit.app.checks import check_count, check_crops, check_facts, check_text
-from rv_edit.app.errors import RequestError
 from rv_edit.app.keeper import Outcome
 from rv_edit.app.schemas import (
     AmendRequest,
@@ -63,25 +63,23 @@ def edit_routes(service: Service) -> APIRouter:
         page = [EditBody(**state.made(edit_id).as_json()) for edit_id in state.ids[offset : offset + limit]]
         return EditList(object="list", data=page, total=len(state.ids), version=state.version)
 
-    @router.get("/v1/edits/{edit_id}")
+    @router.get("/v1/edits/{edit_id:path}")
     async def get(edit_id: str) -> EditBody:
         """One edit."""
         return EditBody(**keeper.get(edit_id).as_json())
 
-    @router.patch("/v1/edits/{edit_id}")
+    @router.patch("/v1/edits/{edit_id:path}")
     async def amend(edit_id: str, body: AmendRequest, request: Request) -> MadeBody:
         """Add a fact to an edit, which is the newest one then."""
-        known = keeper.get(edit_id)
-        if len(known.reasoning) >= limits.facts:
-            raise RequestError(f"fact: the edit has {limits.facts} already", 413, "too_many", "fact")
+        keeper.get(edit_id)
         fact = check_text(body.fact, limits.fact_chars, "fact")
         check_count(body.evidence, limits.crops, "evidence")
         crops = [(left, top, right, bottom) for left, top, right, bottom in body.evidence]
         author = _author(request, body.author)
-        outcome = await service.change("amend", partial(keeper.amend, edit_id, fact, crops, author))
+        outcome = await service.change("amend", partial(keeper.amend, edit_id, fact, crops, author, limits.facts))
         return _made(outcome, service.vlm.state.version)
 
-    @router.delete("/v1/edits/{edit_id}")
+    @router.delete("/v1/edits/{edit_id:path}")
     async def undo(edit_id: str, request: Request, author: Annotated[str, Query(max_length=200)] = "") -> UndoneBody:
         """Take an edit back; the answer comes when that, and who did it, is on the disk."""
         keeper.get(edit_id)
@@ -109,7 +107,7 @@ def edit_routes(service: Service) -> APIRouter:
 def _author(request: Request, claimed: str) -> str:
     """The owner of the key; only where none is asked for, whoever the request says."""
     owner = getattr(request.state, "owner", None)
-    return str(owner) if owner is not None else " ".join(claimed.split())
+    return str(owner) if owner is not None else clean_text(claimed)
 
 
 def _made(outcome: Outcome, version: int) -> MadeBody:

@@ -11,7 +11,9 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
 
 from rv_edit.app.errors import RequestError
@@ -34,7 +36,10 @@ def fetch(url: str, remote: Remote, most_bytes: int) -> bytes:
     for _ in range(remote.redirects + 1):
         status, location, body = _get(url, deadline, most_bytes)
         if status in _REDIRECTS and location:
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+            except ValueError:
+                raise RequestError("image_url: its server redirects to no valid address") from None
             continue
         if status != 200:
             raise RequestError(f"image_url: the server answered {status}")
@@ -90,6 +95,10 @@ def _get(url: str, deadline: float, most_bytes: int) -> tuple[int, str | None, b
         raise RequestError("image_url: give an http or https address, or a data: URL")
     connection = _Connection(host, port, checked_address(host, port), parts.scheme == "https", deadline)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    # A server that sends a byte now and then would never let a single read time out.
+    watch = threading.Timer(_left(deadline), connection.abort)
+    watch.daemon = True
+    watch.start()
     try:
         connection.request("GET", target, headers={"Accept": "image/*", "User-Agent": "rv_edit"})
         response = connection.getresponse()
@@ -101,6 +110,7 @@ def _get(url: str, deadline: float, most_bytes: int) -> tuple[int, str | None, b
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise RequestError(f"image_url: cannot be fetched ({type(error).__name__})") from error
     finally:
+        watch.cancel()
         connection.close()
 
 
@@ -114,6 +124,7 @@ def _body(response: http.client.HTTPResponse, connection: _Connection, deadline:
             raise RequestError(f"image_url: more than {most_bytes} bytes", status=413)
         parts.append(part)
         connection.hurry(deadline)
+    connection.hurry(deadline)  # what was ended in time looks like an end
     return b"".join(parts)
 
 
@@ -124,12 +135,23 @@ class _Connection(http.client.HTTPConnection):
         super().__init__(host, port, timeout=_left(deadline))
         self._address = address
         self._secure = secure
+        self._live: socket.socket | None = None
 
     def connect(self) -> None:
         """Connect to the checked address; the certificate must be the name's."""
-        self.sock = socket.create_connection((self._address, self.port), timeout=self.timeout)
+        self._live = self.sock = socket.create_connection((self._address, self.port), timeout=self.timeout)
         if self._secure:
-            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+            secured = ssl.create_default_context().wrap_socket(
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
+            )
+            self._live = self.sock = secured
+            secured.do_handshake()
+
+    def abort(self) -> None:
+        """End what is under way, from another thread."""
+        if self._live is not None:  # where the server closes, `sock` is gone while its content is still read
+            with suppress(OSError):
+                socket.socket.shutdown(self._live, socket.SHUT_RDWR)
 
     def hurry(self, deadline: float) -> None:
         """Wait no longer than is left."""

@@ -105,7 +105,9 @@ class Keeper:
         with self._writing:
             if name in self.vlm.state.ids:
                 made = self.vlm.state.made(name)
-                if (made.image, made.question, made.answer, made.reasoning) != (image.sha, asked, said, facts):
+                # A name made of what is stated stays that edit's when somebody amends it.
+                told = made.reasoning if edit_id else made.reasoning[: len(facts)]
+                if (made.image, made.question, made.answer, told) != (image.sha, asked, said, facts):
                     raise RequestError(
                         "the id is another edit's; choose another, or leave it out", 409, "id_taken", "id"
                     )
@@ -129,15 +131,26 @@ class Keeper:
             self.get(edit_id)
             self.vlm.undo(edit_id, author=author)
 
-    def amend(self, edit_id: str, fact: str, evidence: Sequence[Box], author: str) -> Outcome:
-        """Add a fact to an edit.
+    def amend(self, edit_id: str, fact: str, evidence: Sequence[Box], author: str, most: int | None = None) -> Outcome:
+        """Add a fact to an edit; one that it states already is acknowledged again, and stated once.
+
+        Args:
+            edit_id: which.
+            fact: one sentence.
+            evidence: parts of the picture that show it.
+            author: who adds it.
+            most: facts that an edit may have; ``None``: any number.
 
         Raises:
             RecordError: the fact cannot be used, or the edit came without its picture.
-            RequestError: no such edit (404), or it cannot be made durable (503).
+            RequestError: no such edit (404), it has so many facts (413), or it cannot be made durable (503).
         """
         with self._writing, _durable():
             made = self.get(edit_id)
+            if as_text(fact, "fact") in made.reasoning:
+                return Outcome(made, None, repeated=True)
+            if most is not None and len(made.reasoning) >= most:
+                raise RequestError(f"fact: the edit has {most} already", 413, "too_many", "fact")
             receipt = self.vlm.amend(edit_id, fact, evidence, image=self.pictures.find(made.image), author=author)
             return Outcome(self.vlm.state.made(edit_id), receipt)
 

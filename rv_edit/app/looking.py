@@ -119,7 +119,7 @@ def looking_routes(service: Service) -> APIRouter:
             version=drawn.version,
         )
 
-    @router.get("/v1/edits/{edit_id}/picture", response_class=Response)
+    @router.get("/v1/edits/{edit_id:path}/picture", response_class=Response)
     async def picture(edit_id: str) -> Response:
         """The picture that an edit was made on, as it was sent."""
         kept = service.keeper.pictures.find(service.keeper.get(edit_id).image)

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import io
 import os
+import re
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from rv_edit.app.errors import RequestError
 from rv_edit.app.fetching import fetch
 from rv_edit.app.settings import Limits, Remote
 from rv_edit.durable import sync_folder
+
+SHA = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,12 @@ class PictureFolder:
         return ImageRef(picture.sha, path=str(path))
 
     def find(self, sha: str) -> ImageRef | None:
-        """A kept picture; ``None`` where there is none."""
-        path = self.folder / sha
-        return ImageRef(sha, path=str(path)) if sha and path.is_file() else None
+        """A kept picture; ``None`` where there is none.
+
+        Saved edits of others say what they like as the hash of their picture: a path must not be taken for one.
+        """
+        path = self.folder / sha if SHA.fullmatch(sha) else None
+        return ImageRef(sha, path=str(path)) if path is not None and path.is_file() else None
 
 
 def _from_data_url(url: str, limits: Limits) -> bytes:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Side = Annotated[float, Field(allow_inf_nan=False)]
 Crop = Annotated[list[Side], Field(min_length=4, max_length=4, description="left, top, right, bottom in pixels")]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}$")]
+"""Of an edit, and so the end of its address; clients take ``.`` and ``..`` there for other addresses."""
 Count = Annotated[int, Field(ge=1)]
 Picture = Annotated[str, Field(description="data:image/png;base64,…; an address where those are allowed")]
 
@@ -50,6 +51,7 @@ class ChatRequest(BaseModel):
     max_completion_tokens: Count | None = None
     n: Count | None = None
     stream: bool | None = None
+    stop: Annotated[str | list[str] | None, Field(description="texts before which an answer ends")] = None
     choices: Annotated[list[str], Field(min_length=1, description="answer with one of these")] | None = None
 
 
@@ -62,7 +64,7 @@ class EditRequest(BaseModel):
     answer: str
     reasoning: Annotated[list[str], Field(description="the facts that lead to the answer, one sentence each")]
     evidence: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[0-9]{1,4}$")], list[Crop]],
+        dict[Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,3})$")], list[Crop]],
         Field(default_factory=dict, description="index of a fact -> the parts of the picture that show it"),
     ]
     id: Name | None = None

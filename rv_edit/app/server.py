@@ -66,8 +66,8 @@ def create_app(service: Service, upstream: UpstreamClient | None = None) -> Fast
         dependencies=[Depends(HTTPBearer(auto_error=False, description="needed where the service asks for a key"))],
     )
     app.include_router(chat_routes(service, upstream))
+    app.include_router(looking_routes(service))  # first: edits begun with may have a slash in their id
     app.include_router(edit_routes(service))
-    app.include_router(looking_routes(service))
     app.include_router(page_routes())
 
     @app.get("/healthz", tags=["service"])

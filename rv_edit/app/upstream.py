@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def with_facts(body: dict[str, Any], asked: Asked, facts: Sequence[str], separat
         message["content"] = told + message["content"]
     else:
         part = message["content"][asked.part]
-        part["text"] = told + part["text"]
+        part["text"] = told + (part.get("text") or "")
     return sent
 
 
@@ -48,7 +49,7 @@ class UpstreamClient:
         self._url = f"{upstream.url}/chat/completions"
         self._client = httpx.AsyncClient(
             timeout=upstream.seconds,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers={"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})},
             transport=transport,
             trust_env=False,
         )
@@ -59,15 +60,19 @@ class UpstreamClient:
         Raises:
             RequestError: it cannot be reached, fails, or answers no JSON (502, 504).
         """
+        content = self._encoded(body)
         try:
-            response = await self._client.post(self._url, json=self._named(body))
+            response = await self._client.post(self._url, content=content)
         except httpx.TimeoutException as error:
             raise RequestError("upstream: no answer in time", 504, "upstream_timeout") from error
         except (httpx.HTTPError, ValueError) as error:
             raise RequestError(f"upstream: cannot be reached ({type(error).__name__})", 502, "upstream") from error
+        _refuse_keyless(response)
         try:
             found = response.json() if len(response.content) <= MOST else None
-        except ValueError:
+            # What JSON cannot carry (NaN, half a surrogate pair) could not be passed on.
+            json.dumps(found, allow_nan=False, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
             found = None
         if response.status_code >= 500 or not isinstance(found, dict):
             raise RequestError(f"upstream: answered {response.status_code}", 502, "upstream")
@@ -79,8 +84,9 @@ class UpstreamClient:
         Raises:
             RequestError: before the first event; it cannot be reached or refuses.
         """
+        content = self._encoded(body)
         try:
-            request = self._client.build_request("POST", self._url, json=self._named(body))
+            request = self._client.build_request("POST", self._url, content=content)
             response = await self._client.send(request, stream=True)
         except httpx.TimeoutException as error:
             raise RequestError("upstream: no answer in time", 504, "upstream_timeout") from error
@@ -88,6 +94,7 @@ class UpstreamClient:
             raise RequestError(f"upstream: cannot be reached ({type(error).__name__})", 502, "upstream") from error
         if response.status_code != 200:
             await response.aclose()
+            _refuse_keyless(response)
             status = response.status_code if 400 <= response.status_code < 500 else 502
             raise RequestError(f"upstream: answered {response.status_code}", status, "upstream")
         return _events(response)
@@ -96,8 +103,18 @@ class UpstreamClient:
         """Close the connection."""
         await self._client.aclose()
 
-    def _named(self, body: dict[str, Any]) -> dict[str, Any]:
-        return body if self.model is None else {**body, "model": self.model}
+    def _encoded(self, body: dict[str, Any]) -> bytes:
+        named = body if self.model is None else {**body, "model": self.model}
+        try:
+            return json.dumps(named, allow_nan=False, ensure_ascii=False).encode()
+        except ValueError:
+            raise RequestError("the request holds NaN or half a surrogate pair; send plain JSON") from None
+
+
+def _refuse_keyless(response: httpx.Response) -> None:
+    """A key that is not taken is this service's, and what is said about it is not for clients: some quote it."""
+    if response.status_code in (401, 403):
+        raise RequestError(f"upstream: answered {response.status_code}; it refuses the service's key", 502, "upstream")
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[bytes]:

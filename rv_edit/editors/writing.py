@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Written:
-    """An answer in the model's own words, and what was put before the question."""
+    """An answer in the model's own words, what was put before the question, and whether it came to its end."""
 
     text: str
     context: Context
+    ended: bool = True
 
 
 def write_answers(
@@ -51,4 +52,4 @@ def _write(
     prompts = [vlm.format_prompt(question.text, context.facts) for _, question, context in asked]
     rows = features.pick([row for row, _, _ in asked])
     texts = vlm.generate(rows, prompts, max_new_tokens=max_new_tokens, batch_size=asking.batch_size)
-    return [Written(text, context) for text, (_, _, context) in zip(texts, asked, strict=True)]
+    return [Written(str(text), context, text.ended) for text, (_, _, context) in zip(texts, asked, strict=True)]

@@ -22,7 +22,7 @@ from rv_edit.vlm import layers, scoring
 from rv_edit.vlm.decoding import HookContext
 from rv_edit.vlm.features import ImageFeatures, ImageRow, LayerRef
 from rv_edit.vlm.prompts import Prompt, PromptEncoder, PromptStyle, Target
-from rv_edit.vlm.scoring import Scores
+from rv_edit.vlm.scoring import Generated, Scores
 from rv_edit.vlm.sequences import Prefix
 
 
@@ -341,6 +341,6 @@ class VLM(ABC):
 
     def generate(
         self, feats: ImageFeatures, prompts: Sequence[Prompt], max_new_tokens: int = 16, batch_size: int = 16
-    ) -> list[str]:
-        """Greedy answers: the new text alone, without special tokens or surrounding blanks."""
+    ) -> list[Generated]:
+        """Greedy answers: the new text alone, without special tokens or surrounding blanks, and whether each ended."""
         return scoring.generate(self, feats, prompts, max_new_tokens, batch_size)

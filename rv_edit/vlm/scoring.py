@@ -178,13 +178,30 @@ def nll(vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], targets: Sequ
     return torch.stack([-piece.sum() for piece in logp.split(list(put.lengths))])
 
 
+class Generated(str):
+    """A generated text.
+
+    Attributes:
+        ended: whether the model ended it; else the most tokens that it was allowed did.
+    """
+
+    ended: bool
+
+    @classmethod
+    def of(cls, text: str, ended: bool) -> Generated:
+        """``text``, and how it came to its end."""
+        made = cls(text)
+        made.ended = ended
+        return made
+
+
 @torch.no_grad()
 def generate(
     vlm: VLM, feats: ImageFeatures, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int
-) -> list[str]:
+) -> list[Generated]:
     """Greedy continuations, new text only; see :meth:`rv_edit.vlm.VLM.generate`."""
     check_rows(feats, prompts)
-    texts = [""] * len(prompts)
+    texts: dict[int, Generated] = {}
     for items in plan(vlm, feats, prompts, batch_size):
         last, context = read(vlm, feats, prompts, items, share=True, keep=True)
         new: list[list[int]] = [[] for _ in items]
@@ -204,6 +221,7 @@ def generate(
                 cache, torch.cat([past.mask, batch.mask], dim=1), tuple(start + 1 for start in past.next_pos)
             )
             last = hidden[:, -1]
-        for item, ids in zip(items, new, strict=True):
-            texts[item] = vlm.tokenizer.decode(ids, skip_special_tokens=True).strip()
-    return texts
+        for row, (item, ids) in enumerate(zip(items, new, strict=True)):
+            text = vlm.tokenizer.decode(ids, skip_special_tokens=True).strip()
+            texts[item] = Generated.of(text, row not in alive)
+    return [texts[item] for item in range(len(prompts))]

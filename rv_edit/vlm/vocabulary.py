@@ -12,6 +12,8 @@ SHORTEST = 3
 """Letters from which on a word counts: shorter ones are often spelled by tokenizers that know everything."""
 MOST_COMPARED = 20_000
 """Words that a wrong one is compared with at most; a vocabulary with more of its first letter gets no suggestions."""
+MOST_TOLD = 50
+"""Words that are told of at most: finding what is written alike takes a while for each."""
 MARKS = "▁Ġ"
 """What tokenizers put where a word begins."""
 
@@ -28,16 +30,17 @@ class Vocabulary:
         self._known: dict[str, list[str]] | None = None
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
-        """Words of ``texts`` that are read letter by letter, in the order in which they occur, each once.
+        """Words of ``texts`` that are read letter by letter, in the order in which they occur, each once; of many some.
 
         Only scripts with upper and lower case are looked at: others are read sign by sign by everybody.
         """
-        found: dict[str, None] = {}
-        for text in texts:
-            for word in WORD.findall(text):
-                if len(word) >= SHORTEST and word.lower() != word.upper() and self._spelled(word):
-                    found.setdefault(word, None)
-        return list(found)
+        found: list[str] = []
+        for word in dict.fromkeys(word for text in texts for word in WORD.findall(text)):
+            if len(word) >= SHORTEST and word.lower() != word.upper() and self._spelled(word):
+                found.append(word)
+                if len(found) == MOST_TOLD:
+                    break
+        return found
 
     def near(self, word: str, most: int = 3) -> list[str]:
         """Known words that are written alike, the most alike first."""

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import rv_edit
 from data_modules.records import RecordError
 from rv_edit import EditedVLM
+from rv_edit.api.inputs import as_image
 from rv_edit.api.state import State
 from rv_edit.errors import ConfigError
 from tests.api.conftest import COLOURS, say
@@ -66,6 +69,13 @@ def test_lists_are_paired_and_batched(fresh: Fresh, tmp_path: Path) -> None:
         ("no such file.png", "What is it?", None, "cannot be read"),
         (b"no picture", "What is it?", None, "not a picture"),
         (7, "What is it?", None, "give a path, bytes or a PIL picture"),
+        ("data:image/png;base64," + "A" * 5000, "What is it?", None, "give the picture's bytes"),
+        ("one\0.png", "What is it?", None, "no file can be called that"),
+        ("\ud800.png", "What is it?", None, "no file can be called that"),
+        (Image.new("RGB", (0, 0)), "What is it?", None, "RGB picture of 0x0"),
+        (picture(1), None, None, "question: None"),
+        (picture(1), "What is it?", 5, "choices: 5"),
+        (picture(1), "What is it?", [5], "choices: 5"),
         (picture(1), " \u200b ", None, "give some text"),
         ([picture(1)] * 2, ["What is it?"] * 3, None, "2 pictures and 3 questions"),
         (picture(1), "What is it?", [], "at least one answer"),
@@ -76,7 +86,36 @@ def test_lists_are_paired_and_batched(fresh: Fresh, tmp_path: Path) -> None:
 def test_bad_input_is_one_line(fresh: Fresh, image: object, question: object, choices: object, said: str) -> None:
     with pytest.raises(RecordError, match=said) as caught:
         fresh().ask(image, question, choices)  # type: ignore[arg-type]
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_bad_options_are_one_line(fresh: Fresh, tmp_path: Path) -> None:
+    vlm: Any = fresh()
+    for most in (0, -1, 2.5, True):
+        with pytest.raises(RecordError, match="max_new_tokens"):
+            vlm.ask(picture(1), "What is it?", max_new_tokens=most)
+    for options, said in (({"reasoning": None}, "reasoning: None"), ({"author": None}, "author: None")):
+        with pytest.raises(RecordError, match=said):
+            vlm.edit(picture(1), "What is it?", "a lamp", **{"reasoning": ["It is a lamp."], **options})
+    with pytest.raises(ConfigError, match="give an EditedVLM"):
+        vlm.merge("their_edits")
+    for metrics in ({"acc": {"after": 1.0}}, {"acc": 1.0}, {"acc": {"before": None, "after": 1.0}}, ["acc"]):
+        with pytest.raises(ConfigError, match="metrics: give"):
+            vlm.save_pretrained(tmp_path / "saved", metrics=metrics)
+    assert vlm.edits == () and not (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "I", "F", "CMYK", "HSV", "YCbCr", "RGBX"])
+def test_decoded_pictures_of_any_mode(mode: str) -> None:
+    assert as_image(Image.new(mode, (5, 4))).open().size == (5, 4)
+
+
+def test_authors_and_crops_are_cleaned(fresh: Fresh) -> None:
+    vlm = fresh()
+    crops: Any = {np.int64(0): np.array([0, 0, 18, 18])}
+    edit = vlm.edit(picture(1), "What is it?", "a lamp", ["It is a lamp."], crops, author="A\0da\u202e\ud800")
+    made = vlm.edits[0]
+    assert made.about.author == "A da\ufffd" and edit.evidence == {0: ((0, 0, 18, 18),)}
 
 
 def test_an_edit_puts_its_facts_before_its_question(fresh: Fresh) -> None:

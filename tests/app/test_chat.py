@@ -36,12 +36,13 @@ def test_openais_client_sees_edits(listen: Listen, loaded: EditedVLM) -> None:
     assert (
         before.choices[0].message.content == reference.ask(picture(1), "What colour is lamp 1?", max_new_tokens=5).text
     )
-    assert before.choices[0].finish_reason == "stop" and before.model == "tiny" and before.rv_edit["facts"] == []
+    assert before.model == "tiny" and before.rv_edit["facts"] == []
     openai.post("/edits", body=edit_body(1), cast_to=object)
     say(reference, 1)
     after = asked()
     expected = reference.ask(picture(1), "What colour is lamp 1?", max_new_tokens=5)
     assert after.choices[0].message.content == expected.text
+    assert after.choices[0].finish_reason == ("stop" if expected.ended else "length")
     assert after.rv_edit["facts"] == list(expected.facts) and after.rv_edit["version"] == 1
     assert np.allclose(after.rv_edit["distances"], expected.distances, atol=1e-4)
     chosen = asked(extra_body={"choices": list(COLOURS)})
@@ -50,7 +51,11 @@ def test_openais_client_sees_edits(listen: Listen, loaded: EditedVLM) -> None:
     assert np.allclose(chosen.rv_edit["scores"], bound.scores, atol=1e-4)
     streamed = list(asked(stream=True))
     assert "".join(event.choices[0].delta.content or "" for event in streamed) == expected.text
-    assert streamed[-1].choices[0].finish_reason == "stop"
+    assert streamed[-1].choices[0].finish_reason == after.choices[0].finish_reason
+    assert chosen.choices[0].finish_reason == "stop"
+    letter = expected.text[1]
+    stopped = asked(stop=["never said", letter]).choices[0]
+    assert (stopped.message.content, stopped.finish_reason) == (expected.text.partition(letter)[0], "stop")
     with pytest.raises(NotFoundError, match="the one here is 'tiny'"):
         openai.chat.completions.create(model="gpt", messages=messages)
     with pytest.raises(BadRequestError, match="greedily"):
@@ -86,6 +91,7 @@ def test_limits_of_a_question(client: Callable[..., TestClient]) -> None:
         assert any(part in answer.json()["error"]["message"] for part in said.split("|")), answer.text
     short = http.post("/v1/chat/completions", json=chat_body(1, max_tokens=100)).json()
     shorter = http.post("/v1/chat/completions", json=chat_body(1, max_tokens=3)).json()
+    assert short["choices"][0]["finish_reason"] == "length", "the model here goes on and on"
     assert short["choices"][0]["message"] == shorter["choices"][0]["message"]
 
 

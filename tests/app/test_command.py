@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from rv_edit.app.command import parse
 from rv_edit.errors import ConfigError
 from tests.app.conftest import chat_body, edit_body
-from tests.app.serving import Server
+from tests.app.serving import Server, answers
 from tests.source_tree import ROOT
 
 
@@ -77,7 +78,7 @@ def test_hydras_command_line_stays_as_it_is() -> None:
 
 def test_from_start_to_end(vlm_folder: Path, tiny: list[str], tmp_path: Path) -> None:
     data = tmp_path / "data"
-    options = (f"model={vlm_folder}", "name=tiny", *tiny)
+    options = (f"model={vlm_folder}", "name=tiny", "seconds=20", *tiny)
     server = Server(*options, data=data)
     made = httpx.post(f"{server.address}/v1/edits", json=edit_body(1), timeout=120)
     assert made.status_code == 201, made.text
@@ -85,6 +86,9 @@ def test_from_start_to_end(vlm_folder: Path, tiny: list[str], tmp_path: Path) ->
     assert len(answer["rv_edit"]["facts"]) == 3
     second = serve(*options, f"data={data}", "port=0")
     assert second.returncode == 2 and "another service uses it" in second.stderr.splitlines()[-1]
-    assert server.stop() == 0, server.log.read_text()
+    with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as stuck:
+        stuck.sendall(b"POST /v1/edits HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")  # and no more
+        assert answers(server.address) and server.stop() == 0, server.log.read_text()
+        assert stuck.recv(10_000).startswith(b"HTTP/1.1 503 ")
     log = server.log.read_text()
     assert "Traceback" not in log and server.address in log

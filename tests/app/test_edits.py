@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
 from rv_edit.api.inputs import content_id
 from rv_edit.app.journal import read_lines
+from tests.api.conftest import say
 from tests.app.conftest import chat_body, data_url, edit_body
 from tests.editors.conftest import picture
 
@@ -55,6 +57,21 @@ def test_the_life_of_an_edit(client: Client, serve: Any) -> None:
     assert [one["id"] for one in client(again_service).get("/v1/edits").json()["data"]] == [body["id"]]
 
 
+def test_edits_begun_with_may_have_any_id(client: Client, serve: Any) -> None:
+    service = serve()
+    ids = ("a/b", "a", "ä ?#")
+    for index, name in enumerate(ids):
+        say(service.vlm, index, edit_id=name)
+    http = client(service)
+    for name in ids:
+        address = f"/v1/edits/{quote(name, safe='')}"
+        assert http.get(address).json().get("id") == name
+        assert http.get(f"{address}/picture").json()["error"]["code"] == "picture_not_found"
+        assert http.patch(address, json={"fact": "It hangs.", "evidence": [[0, 0, 9, 9]]}).status_code == 200
+        assert http.delete(address).json()["id"] == name
+    assert http.get("/v1/edits").json()["total"] == 0
+
+
 def test_explaining(client: Client) -> None:
     http = client()
     asked = {"image": data_url(1), "question": "What colour is lamp 1?"}
@@ -84,6 +101,8 @@ def test_explaining(client: Client) -> None:
         (edit_body(1, evidence={"-1": [[0, 0, 9, 9]]}), 422, "evidence"),
         (edit_body(1, id="../../etc/passwd"), 422, "id"),
         (edit_body(1, id=""), 422, "id"),
+        (edit_body(1, evidence={"0": [[0, 0, 9, 9]], "00": [[9, 9, 18, 18]]}), 422, "evidence"),
+        (edit_body(1, id=".."), 422, "id"),  # clients ask for /v1/ where they are told /v1/edits/..
         (edit_body(1, on_conflict="oldest"), 422, "on_conflict"),
         (edit_body(1, choices=["a"]), 422, "choices"),
         ({"question": "What?"}, 422, "image"),

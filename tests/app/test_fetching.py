@@ -35,6 +35,11 @@ class Pages(BaseHTTPRequestHandler):
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 time.sleep(0.1)
+        elif self.path == "/slow_head":
+            for _ in range(100):
+                self.wfile.write(b"H")
+                self.wfile.flush()
+                time.sleep(0.1)
         elif self.path == "/none":
             self.send_error(404)
         else:
@@ -99,6 +104,7 @@ def test_a_picture_is_fetched(site: str) -> None:
         ("{site}/to?http://169.254.169.254/latest", "private address"),
         ("{site}/to?file:///etc/passwd", "http or https"),
         ("{site}/to?/to?/to?/a", "more than 2 redirects"),
+        ("{site}/to?http://[", "no valid address"),
         ("{site}/none", "answered 404"),
         ("ftp://public.test/x", "http or https"),
         ("http://user:word@public.test/x", "http or https"),
@@ -122,10 +128,11 @@ def test_size_and_time_are_bounded(site: str) -> None:
     with pytest.raises(RequestError, match="more than 100 bytes") as caught:
         fetch(f"{site}/a", ON, 100)
     assert caught.value.status == 413
-    started = time.monotonic()
-    with pytest.raises(RequestError, match="too slow|cannot be fetched"):
-        fetch(f"{site}/slow", Remote(True, 0.5, 2), 10_000)
-    assert time.monotonic() - started < 4
+    for path in ("slow", "slow_head"):
+        started = time.monotonic()
+        with pytest.raises(RequestError, match="too slow|cannot be fetched"):
+            fetch(f"{site}/{path}", Remote(True, 0.5, 2), 10_000)
+        assert time.monotonic() - started < 4
 
 
 def test_the_address_that_was_checked_is_the_one_connected_to(site: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,22 @@ def test_the_same_edit_again_is_made_once(open_keeper: Any) -> None:
     assert caught.value.status == 409 and keeper.vlm.state.version == version
 
 
+def test_a_fact_again_is_stated_once_and_the_edit_stays_the_same(open_keeper: Any) -> None:
+    """Who does not know whether something arrived sends it again, also after somebody else added a fact."""
+    keeper = open_keeper()
+    plain, named = make(keeper, 1).made.id, make(keeper, 2, edit_id="mine").made.id
+    keeper.amend(plain, "Lamp 1 hangs.", [(0, 18, 18, 36)], "Bob", 3)
+    size, checksum = keeper.journal.size, keeper.vlm.state.editor.checksum()
+    for outcome in (keeper.amend(plain, " Lamp 1  hangs.", [], "Bob", 3), make(keeper, 1)):
+        assert outcome.repeated and outcome.made.reasoning[2:] == ("Lamp 1 hangs.",)
+    with pytest.raises(RequestError, match="has 3 already"):
+        keeper.amend(plain, "Lamp 1 stands.", [], "Bob", 3)
+    assert (keeper.journal.size, keeper.vlm.state.editor.checksum()) == (size, checksum)
+    keeper.amend(named, "Lamp 2 hangs.", [(0, 18, 18, 36)], "Bob")
+    with pytest.raises(RequestError, match="another edit's"):
+        make(keeper, 2, edit_id="mine")
+
+
 def test_what_cannot_be_written_is_not_done(open_keeper: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = open_keeper()
     first = make(keeper, 1).made.id

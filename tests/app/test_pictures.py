@@ -107,5 +107,8 @@ def test_kept_pictures_are_named_by_their_content(tmp_path: Path) -> None:
     assert Path(kept.path or "").read_bytes() == shown.data and kept.sha == shown.sha == Path(kept.path or "").name
     assert folder.keep(shown) == kept and len(list((tmp_path / "pictures").iterdir())) == 1
     assert folder.find(shown.sha) == kept
-    for nowhere in ("", "0" * 64, "../secret"):
+    secret = tmp_path / "secret"
+    secret.write_text("a key", encoding="ascii")
+    # Saved edits of others say what the hash of their picture is.
+    for nowhere in ("", "0" * 64, "../secret", str(secret), f"{shown.sha}/../../../secret", f"{shown.sha}\n"):
         assert folder.find(nowhere) is None

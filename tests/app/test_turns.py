@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from data_modules.records import ImageRef, Question, RecordError
-from rv_edit.app.batching import Batcher
+from rv_edit.app.batching import Batcher, Job
 from rv_edit.app.errors import RequestError
 from rv_edit.app.turns import Turns
 
@@ -44,7 +45,7 @@ def test_one_at_a_time_in_the_order_of_asking() -> None:
     for number in range(8):
         threads.append(threading.Thread(target=work, args=(number,)))
         threads[-1].start()
-        while len(turns._waiting) <= number:
+        while len(turns._waiting) <= number and holder.is_alive():  # with the last one it goes at once
             time.sleep(0.001)
     for thread in (holder, *threads):
         thread.join(30)
@@ -107,6 +108,24 @@ def test_one_bad_question_does_not_cost_the_others_theirs() -> None:
     with pytest.raises(RuntimeError, match="a fault"):
         batcher.submit(question("bug"), 1, 60).result(30)
     assert batcher.submit(question("after"), 1, 60).result(30) == "after", "the thread goes on"
+    batcher.close()
+
+
+def test_who_gives_up_at_the_last_moment_does_not_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides count the same seconds, so a client may give up just when its question turns out to be late."""
+
+    class GivenUp(Future[Any]):
+        def cancelled(self) -> bool:
+            return super().cancelled() or not self.cancel()
+
+        def set_running_or_notify_cancel(self) -> bool:
+            self.cancel()
+            return super().set_running_or_notify_cancel()
+
+    batcher = Batcher(lambda sort, questions: [item.id for item in questions], 1, 10)
+    job = Job(question("late"), 1, 0.0, GivenUp())
+    batcher._jobs.put(job)
+    assert batcher.submit(question("after"), 1, 60).result(30) == "after"
     batcher.close()
 
 

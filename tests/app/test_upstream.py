@@ -82,11 +82,27 @@ def test_a_conversation_is_looked_up_by_its_last_question_and_newest_picture(
     assert other.asked[2]["messages"] == plain
 
 
+@pytest.mark.parametrize("empty", [{"type": "text"}, {"type": "text", "text": None}])
+def test_facts_go_before_an_empty_part_too(
+    client: Callable[..., TestClient], other: Other, tmp_path: Any, empty: dict[str, Any]
+) -> None:
+    http = client(upstream=other.client(tmp_path))
+    http.post("/v1/edits", json=edit_body(1))
+    body = chat_body(1)
+    body["messages"][0]["content"].insert(0, empty)
+    facts = http.post("/v1/chat/completions", json=body).json()["rv_edit"]["facts"]
+    assert facts and other.asked[0]["messages"][0]["content"][0]["text"] == " ".join(facts) + " "
+
+
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [
+        (lambda: httpx.Response(200, text='{"a": NaN}'), 502, "upstream: answered 200"),
+        (lambda: httpx.Response(200, text='{"a": "\\ud83d"}'), 502, "upstream: answered 200"),
+        (lambda: httpx.Response(200, text="[" * 100_000), 502, "upstream: answered 200"),
         (lambda: httpx.Response(400, json={"error": {"message": "theirs"}}), 400, "theirs"),
         (lambda: httpx.Response(500, json={"error": {"message": "secret"}}), 502, "upstream: answered 500"),
+        (lambda: httpx.Response(401, json={"error": {"message": "wrong key: secret"}}), 502, "the service's key"),
         (lambda: httpx.Response(200, text="<html>"), 502, "upstream: answered 200"),
         (lambda: httpx.Response(200, json=["list"]), 502, "upstream: answered 200"),
         (lambda: httpx.Response(302, headers={"location": "http://127.0.0.1/x"}), 502, "upstream: answered 302"),
@@ -98,8 +114,22 @@ def test_what_goes_wrong_there_is_told_apart(
     client: Callable[..., TestClient], other: Other, tmp_path: Any, answer: Any, status: int, said: str
 ) -> None:
     other.answer = answer
-    found = client(upstream=other.client(tmp_path)).post("/v1/chat/completions", json=chat_body(1))
+    http = client(upstream=other.client(tmp_path))
+    found = http.post("/v1/chat/completions", json=chat_body(1))
     assert found.status_code == status and said in found.text and "secret" not in found.text
+    if status == 502:
+        streamed = http.post("/v1/chat/completions", json=chat_body(1, stream=True))
+        assert "secret" not in streamed.text and "NaN" not in found.text
+
+
+@pytest.mark.parametrize("odd", ["NaN", '"\\ud83d"'])
+def test_what_json_cannot_carry_is_the_clients_to_mend(
+    client: Callable[..., TestClient], other: Other, tmp_path: Any, odd: str
+) -> None:
+    body = json.dumps(chat_body(1, user="odd")).replace('"odd"', odd)
+    http = client(upstream=other.client(tmp_path))
+    found = http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
+    assert found.status_code == 400 and "surrogate" in found.text and not other.asked
 
 
 def test_one_service_corrects_another_streams_too(listen: Callable[..., str], serve: Any, tmp_path: Any) -> None:

@@ -209,7 +209,7 @@ def test_generate_stops_at_the_end_token(vlm: VLM, images: list[Image.Image], mo
     going = vlm.generate(feats, prompts, max_new_tokens=1)[1]
     monkeypatch.setattr(type(vlm), "eos_ids", frozenset([first[0]]))
     texts = vlm.generate(feats, prompts, max_new_tokens=1)
-    assert texts == ["", going]
+    assert texts == ["", going] and [text.ended for text in texts] == [True, False]
     monkeypatch.undo()
     monkeypatch.setattr(vlm.model.generation_config, "eos_token_id", first)  # a checkpoint may name several
     assert vlm.eos_ids == set(first)

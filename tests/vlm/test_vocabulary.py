@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from rv_edit.pocket.tokenizer import build_tokenizer
-from rv_edit.vlm.vocabulary import Vocabulary
+from rv_edit.vlm.vocabulary import MOST_TOLD, Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,12 @@ def test_unknown_words(words: Vocabulary, text: str, unknown: list[str]) -> None
 
 def test_each_word_once_in_order(words: Vocabulary) -> None:
     assert words.unknown(["zebra umbrela", "the zebra"]) == ["zebra", "umbrela"]
+
+
+def test_only_the_first_are_told_of(words: Vocabulary) -> None:
+    """Each costs a search through all known words, and a text of two thousand signs may hold hundreds."""
+    many = [f"z{letter}{other}q" for letter in "qxjvkw" for other in "qxjvkwbcdfg"]
+    assert words.unknown([" ".join(many)]) == many[:MOST_TOLD]
 
 
 def test_known_words_written_alike(words: Vocabulary) -> None:
