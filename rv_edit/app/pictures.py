@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gc
 import hashlib
 import io
 import os
 import re
 import tempfile
+import threading
 import warnings
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -37,11 +40,44 @@ class ShownImage(ImageRef):
         return self.image
 
 
-def read_picture(url: str, limits: Limits, remote: Remote) -> ShownImage:
+class Room:
+    """Pixels of decoded pictures that may be in memory at a time, whatever they wait for.
+
+    Args:
+        pixels: of all pictures together; one alone is let in whatever its size.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels = pixels
+        self.taken = 0
+        self._guard = threading.Lock()
+
+    def take(self, pixels: int) -> None:
+        """Before a picture is decoded.
+
+        Raises:
+            RequestError: there is no room now (503).
+        """
+        for freed in (False, True):
+            with self._guard:
+                if not self.taken or self.taken + pixels <= self.pixels:
+                    self.taken += pixels
+                    return
+            if not freed:
+                gc.collect()  # a picture in a traceback is let go of late
+        raise RequestError("busy: too many large pictures wait; send it again in a moment", 503, "busy")
+
+    def give(self, pixels: int) -> None:
+        """After a picture is gone."""
+        with self._guard:
+            self.taken -= pixels
+
+
+def read_picture(url: str, limits: Limits, remote: Remote, room: Room | None = None) -> ShownImage:
     """The picture behind a ``data:`` URL, bare base64, or an address where those are allowed.
 
     Raises:
-        RequestError: not one of these, too large, or no picture of an allowed format.
+        RequestError: not one of these, too large, no picture of an allowed format, or no room for it.
     """
     if url.startswith("data:"):
         data = _from_data_url(url, limits)
@@ -49,14 +85,14 @@ def read_picture(url: str, limits: Limits, remote: Remote) -> ShownImage:
         data = fetch(url, remote, limits.image_bytes)
     else:
         data = _decode_base64(url, limits)
-    return decode_picture(data, limits)
+    return decode_picture(data, limits, room)
 
 
-def decode_picture(data: bytes, limits: Limits) -> ShownImage:
-    """Check a picture by its header, then decode it.
+def decode_picture(data: bytes, limits: Limits, room: Room | None = None) -> ShownImage:
+    """Check a picture by its header, then decode it; its pixels take up ``room`` for as long as it is in memory.
 
     Raises:
-        RequestError: too large, of another format, truncated or damaged.
+        RequestError: too large, of another format, truncated or damaged, or no room for it.
     """
     if len(data) > limits.image_bytes:
         raise RequestError(f"image: {len(data)} bytes, at most {limits.image_bytes}", status=413)
@@ -73,7 +109,16 @@ def decode_picture(data: bytes, limits: Limits) -> ShownImage:
     if width * height > limits.image_pixels:
         raise RequestError(f"image: {width}x{height} pixels, at most {limits.image_pixels} in all", status=413)
     sha = hashlib.sha256(data).hexdigest()
-    return ShownImage(sha=sha, data=data, image=decode(ImageRef(sha, data=data), limits.image_pixels))
+    if room is None:
+        return ShownImage(sha=sha, data=data, image=decode(ImageRef(sha, data=data), limits.image_pixels))
+    room.take(width * height)
+    try:
+        image = decode(ImageRef(sha, data=data), limits.image_pixels)
+        weakref.finalize(image, room.give, width * height)
+    except BaseException:
+        room.give(width * height)
+        raise
+    return ShownImage(sha=sha, data=data, image=image)
 
 
 class PictureFolder:

@@ -22,7 +22,7 @@ from rv_edit.app.examples import Example
 from rv_edit.app.keeper import Keeper
 from rv_edit.app.keys import Keys
 from rv_edit.app.observing import Observer
-from rv_edit.app.pictures import ShownImage, read_picture
+from rv_edit.app.pictures import Room, ShownImage, read_picture
 from rv_edit.app.settings import ServeSettings
 from rv_edit.app.turns import share_between_threads
 from rv_edit.evidence.select import Evidence
@@ -65,6 +65,7 @@ class Service:
         self._decoders = ThreadPoolExecutor(4, "rv_edit-pictures")
         self._finder = ThreadPoolExecutor(1, "rv_edit-evidence")
         self._changes = self._searches = 0
+        self._room = Room(settings.waiting_pixels)
         self._map: Map | None = None
         self._watch()
 
@@ -72,9 +73,9 @@ class Service:
         """The picture of a request, decoded.
 
         Raises:
-            RequestError: it cannot be used.
+            RequestError: it cannot be used, or there is no room for it now (503).
         """
-        read = partial(read_picture, url, self.settings.limits, self.settings.remote)
+        read = partial(read_picture, url, self.settings.limits, self.settings.remote, self._room)
         return await asyncio.get_running_loop().run_in_executor(self._decoders, read)
 
     async def ask(

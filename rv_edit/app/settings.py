@@ -70,6 +70,7 @@ class ServeSettings:
     hosts: tuple[str, ...]
     batch_size: int
     waiting: int
+    waiting_pixels: int
     seconds: float
     keep_alive: int
     examples: str | None
@@ -94,7 +95,7 @@ def read_settings(options: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
     for name in ("port", "remote_redirects"):
         _number(name, given[name], least=0, whole=True)
     whole = [item.name for item in fields(Limits) if item.name != "image_formats"]
-    for name in (*whole, "batch_size", "waiting", "keep_alive", "map_points"):
+    for name in (*whole, "batch_size", "waiting", "waiting_pixels", "keep_alive", "map_points"):
         _number(name, given[name], least=1, whole=True)
     for name, value in (("seconds", given["seconds"]), ("remote_seconds", given["remote_seconds"])):
         _number(name, value, least=0.001)

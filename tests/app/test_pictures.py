@@ -15,7 +15,7 @@ from PIL import Image
 
 from data_modules.records import ImageRef, RecordError
 from rv_edit.app.errors import RequestError
-from rv_edit.app.pictures import PictureFolder, decode_picture, read_picture
+from rv_edit.app.pictures import PictureFolder, Room, decode_picture, read_picture
 from tests.app.conftest import settings
 
 CHOSEN = settings(Path("unused"))
@@ -112,3 +112,24 @@ def test_kept_pictures_are_named_by_their_content(tmp_path: Path) -> None:
     # Saved edits of others say what the hash of their picture is.
     for nowhere in ("", "0" * 64, "../secret", str(secret), f"{shown.sha}/../../../secret", f"{shown.sha}\n"):
         assert folder.find(nowhere) is None
+
+
+def test_pictures_in_memory_are_bounded_together() -> None:
+    room = Room(100)
+    first = decode_picture(encoded(), LIMITS, room)
+    second = decode_picture(encoded("JPEG"), LIMITS, room)
+    assert room.taken == 96
+    with pytest.raises(RequestError, match="too many large pictures wait") as caught:
+        decode_picture(encoded("BMP"), LIMITS, room)
+    assert caught.value.status == 503 and room.taken == 96
+    with pytest.raises(RecordError):
+        decode_picture(encoded("PNG", (2, 2))[:-30], LIMITS, room)
+    assert room.taken == 96, "what cannot be decoded takes up nothing"
+    del first
+    kept = second.open()
+    del second
+    assert room.taken == 48 and decode_picture(encoded("BMP"), LIMITS, room).open().size == kept.size
+    del kept
+    assert room.taken == 0
+    alone = decode_picture(encoded(size=(50, 50)), LIMITS, room)
+    assert alone.open().size == (50, 50), "one alone is let in: a small room must not shut everybody out"
