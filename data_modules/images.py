@@ -54,7 +54,7 @@ def decode(ref: ImageRef, max_pixels: int = MAX_PIXELS) -> Image.Image:
                 if width * height > max_pixels:
                     raise RecordError(_oversized(name, f"{width}x{height} pixels", max_pixels))
                 image.load()
-                return to_rgb(_upright(image))
+                return to_rgb(upright(image))
     except (RecordError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
@@ -94,7 +94,7 @@ def _scaled(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF rotation; a damaged EXIF block rotates nothing."""
     try:
         return ImageOps.exif_transpose(image)

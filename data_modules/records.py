@@ -60,13 +60,14 @@ class ImageRef:
 
     @classmethod
     def from_pil(cls, image: Image.Image) -> ImageRef:
-        """Keep a decoded picture, as PNG; as RGB where PNG has no such mode.
+        """Keep a decoded picture, turned upright by its EXIF as a file would be, as PNG; as RGB where PNG has no mode.
 
         Raises:
             RecordError: it has no pixels, or its file is truncated or damaged.
         """
-        from data_modules.images import to_rgb
+        from data_modules.images import to_rgb, upright
 
+        image = upright(image)
         buffer = io.BytesIO()
         try:
             (image if image.mode in _PNG_MODES else to_rgb(image)).save(buffer, "PNG")

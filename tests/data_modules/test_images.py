@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from data_modules.images import decode
 from data_modules.records import ImageRef, RecordError
@@ -83,6 +83,20 @@ def test_exif_rotation_shows_the_picture_upright(orientation: int) -> None:
     left, right = np.asarray(image)[8, 4], np.asarray(image)[8, 28]
     assert left[0] > 200 > left[2]
     assert right[2] > 200 > right[0]
+
+
+@pytest.mark.parametrize("convert", [False, True])
+def test_an_opened_picture_is_the_file_it_was_opened_from(convert: bool) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = encoded(Image.fromarray(np.arange(96, dtype=np.uint8).reshape(6, 16)), "PNG", exif=exif.tobytes())
+    opened = Image.open(io.BytesIO(file.data or b""))
+    given = opened.convert("RGB") if convert else opened
+    kept = ImageRef.from_pil(given).open()
+    assert kept.size == (6, 16)
+    assert np.array_equal(np.asarray(kept), np.asarray(decode(file)))
+    again = ImageRef.from_pil(ImageOps.exif_transpose(opened)).open()
+    assert np.array_equal(np.asarray(again), np.asarray(kept)), "what is upright stays so"
 
 
 def test_damaged_exif_costs_the_rotation_not_the_picture() -> None:
