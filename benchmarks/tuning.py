@@ -7,7 +7,7 @@ the mean. The best rate goes into ``conf/editor`` by hand.
 
 A trial is one run of ``task=edit`` in a folder named by all that it depends on, the model's weights included: the
 command can be given again after an interruption, and with other weights it starts anew. Page and table are written
-after each trial, as far as there are any.
+after each trial, as far as there are any, and ``tuning.jsonl``, from which another machine goes on.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from rv_edit.errors import ConfigError
 from rv_edit.report.files import write_together
 from rv_edit.report.tables import write_csv
 from rv_edit.tasks.cells import Cell
+from rv_edit.tasks.keeping import Kept
 from rv_edit.tasks.running import Outcome, Runner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,7 +105,7 @@ def run(search: Search, out: Path, to: Path, jobs: int = 1, most: int | None = N
     Returns:
         All trials, those that have not run or failed without figures.
     """
-    runner, places = Runner(out), search.cells()
+    runner, places = Runner(out, kept=Kept(to / "tuning.jsonl")), search.cells()
     outcomes = {cell: runner.known(cell) for cell in places}
     left = [cell for cell in places if outcomes[cell].results is None]
     mine, guard, started, made = left[:most], threading.Lock(), time.monotonic(), 0

@@ -21,6 +21,7 @@ from typing import Any
 
 import rv_edit
 from rv_edit.tasks.cells import Cell
+from rv_edit.tasks.keeping import Kept
 
 try:
     import fcntl
@@ -49,18 +50,30 @@ class Runner:
         root: the folder of all cells.
         limit_s: seconds after which a cell is given up; ``None``: never.
         command: what stands before the options.
+        kept: where results are kept besides, and found again without their folder.
     """
 
-    def __init__(self, root: Path, limit_s: float | None = None, command: Sequence[str] | None = None) -> None:
-        self.root, self.limit_s = root, limit_s
+    def __init__(
+        self,
+        root: Path,
+        limit_s: float | None = None,
+        command: Sequence[str] | None = None,
+        kept: Kept | None = None,
+    ) -> None:
+        self.root, self.limit_s, self.kept = root, limit_s, kept
         self.command = list(command or (sys.executable, "-m", "rv_edit"))
         self._live: set[subprocess.Popen[bytes]] = set()
         self._guard = threading.Lock()
         self._stopped = False
 
     def known(self, cell: Cell) -> Outcome:
-        """What earlier commands left of a cell."""
+        """What earlier commands left of a cell; what only its folder has is kept besides from now on."""
         results = cell.results(self.root)
+        if self.kept is not None:
+            earlier = self.kept.get(cell)
+            if results is not None and results != earlier:
+                self.kept.put(cell, results)
+            results = earlier if results is None else results
         if results is not None:
             return Outcome(cell, results)
         try:
@@ -110,6 +123,8 @@ class Runner:
             shutil.rmtree(checkpoints, ignore_errors=True)
             with contextlib.suppress(OSError):
                 (folder / FAILED).unlink(missing_ok=True)
+            if self.kept is not None:
+                self.kept.put(cell, results)
             return Outcome(cell, results)
         if self._stopped:
             return Outcome(cell)

@@ -35,7 +35,7 @@ def run(cfg: DictConfig) -> Comparison:
     """
     options = table1_options(cfg)
     command = _command(options.given)
-    runner = Runner(options.folder, options.limit_s)
+    runner = Runner(options.folder, options.limit_s, kept=options.kept)
     outcomes = {cell: runner.known(cell) for cell in options.cells}
     guard = threading.Lock()
 
@@ -76,6 +76,7 @@ HERE = (
     "cache=",
     "table1.folder=",
     "table1.report=",
+    "table1.kept=",
     "table1.jobs=",
     "table1.only_report=",
     "table1.limit_s=",

@@ -15,6 +15,7 @@ from rv_edit.composing import option_names, paper_name
 from rv_edit.errors import ConfigError
 from rv_edit.tasks.cells import Cell
 from rv_edit.tasks.checks import writable
+from rv_edit.tasks.keeping import Kept
 
 CHOSEN = ("experiment", "task", "output", "resume", "codebook")
 """Options of a command line that are the table's own, or a cell's."""
@@ -38,6 +39,7 @@ class Table1Options:
         broken: cells whose options do not fit together, each with one line of why.
         folder: of the cells.
         report: of tables and figures.
+        kept: where results are kept besides; ``None``: nowhere.
         jobs: cells at a time.
         limit_s: seconds after which a cell is given up.
         only_report: run nothing.
@@ -50,6 +52,7 @@ class Table1Options:
     broken: tuple[tuple[Cell, str], ...]
     folder: Path
     report: Path
+    kept: Kept | None
     jobs: int
     limit_s: float | None
     only_report: bool
@@ -92,6 +95,7 @@ def table1_options(cfg: DictConfig) -> Table1Options:
         broken=tuple(broken),
         folder=folder,
         report=writable(Path(plain["report"]).expanduser(), "table1.report="),
+        kept=None if plain["kept"] is None else Kept(Path(plain["kept"]).expanduser()),
         jobs=_at_least(plain["jobs"], "table1.jobs", 1),
         limit_s=_limit(plain["limit_s"]),
         only_report=bool(plain["only_report"]),

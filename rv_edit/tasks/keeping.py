@@ -1,0 +1,77 @@
+"""Results of cells in one small file, to be kept beside the tables made of them and gone on from on another machine.
+
+A line a cell: its key and its ``results.json``. What a cell's folder holds besides (answers, checkpoints, what the
+terminal said) stays where it ran. The key says all that the figures depend on, so a line of other options, or of
+another model, is never taken for a cell's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from rv_edit.errors import ConfigError
+from rv_edit.tasks.cells import Cell
+
+NAMED = ("model", "dataset", "editor", "key")
+
+
+class Kept:
+    """The file, read once and written whole with each new line.
+
+    Args:
+        path: where it lies, or will.
+
+    Raises:
+        ConfigError: a line of it is no cell's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._guard = threading.Lock()
+        self._rows = self._read()
+
+    def get(self, cell: Cell) -> dict[str, Any] | None:
+        """What came out of a cell, as far as it is here."""
+        found = self._rows.get(cell.key)
+        return None if found is None else found["results"]
+
+    def put(self, cell: Cell, results: dict[str, Any]) -> None:
+        """Keep what came out of a cell.
+
+        Raises:
+            OSError: the file cannot be written; what was there before is as it was.
+        """
+        row = {"model": cell.model, "dataset": cell.dataset, "editor": cell.editor, "key": cell.key, "results": results}
+        with self._guard:
+            self._rows = {**self._read(), **self._rows, cell.key: row}  # another command may have added some
+            lines = sorted(self._rows.values(), key=lambda row: tuple(row[name] for name in NAMED))
+            staged = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+                os.replace(staged, self.path)
+            finally:
+                staged.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        if not self.path.is_file():
+            return {}
+        try:
+            text = self.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{self.path}: cannot be read ({error})") from error
+        rows = (self._row(line, number) for number, line in enumerate(text.splitlines(), 1))
+        return {row["key"]: row for row in rows}
+
+    def _row(self, line: str, number: int) -> dict[str, Any]:
+        try:
+            row: dict[str, Any] = json.loads(line)
+            if all(isinstance(row[name], str) for name in NAMED) and isinstance(row["results"], dict):
+                return row
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise ConfigError(f"{self.path}, line {number}: no results of a cell; take the line out")
