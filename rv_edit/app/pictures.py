@@ -113,12 +113,12 @@ def decode_picture(data: bytes, limits: Limits, room: Room | None = None) -> Sho
         return ShownImage(sha=sha, data=data, image=decode(ImageRef(sha, data=data), limits.image_pixels))
     room.take(width * height)
     try:
-        image = decode(ImageRef(sha, data=data), limits.image_pixels)
-        weakref.finalize(image, room.give, width * height)
+        shown = decode(ImageRef(sha, data=data), limits.image_pixels)
+        weakref.finalize(shown, room.give, width * height)
     except BaseException:
         room.give(width * height)
         raise
-    return ShownImage(sha=sha, data=data, image=image)
+    return ShownImage(sha=sha, data=data, image=shown)
 
 
 class PictureFolder:

@@ -53,8 +53,8 @@ class Rephraser:
         """Rewordings of ``question`` about one picture, and where they come from: ``frames`` or ``model``."""
         if self.how == "model":
             asked = self.vlm.format_prompt(self.instruction.replace("{question}", question))
-            (text,) = self.vlm.generate(feats, [asked], self.max_new_tokens)
-            text = " ".join(text.split())
+            (made,) = self.vlm.generate(feats, [asked], self.max_new_tokens)
+            text = " ".join(made.split())
             if normal_form(text) not in ("", normal_form(question)):
                 return [text], "model"
         return [frame.replace("{question}", question) for frame in self.frames], "frames"
