@@ -53,7 +53,7 @@ def verdicts(homes: Sequence[Path]) -> list[str]:
     lines = [
         "## The paper's claims, in short",
         "",
-        "+ agrees, − differs, ? cannot tell; the figures behind each mark stand in the cell's own section.",
+        "A plus agrees, a minus differs, ? cannot tell; the figures behind each mark stand in the cell's own section.",
         "",
         "| the paper | " + " | ".join(short(home) for home in homes) + " |",
         "| --- |" + " :---: |" * len(homes),
@@ -138,6 +138,14 @@ def interval(ends: Sequence[float] | None) -> str:
     return "–" if ends is None else f"{ends[0]:.2f} … {ends[1]:.2f}"
 
 
+def lam_alone(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Spearman of λ itself with the mean of the suites: what a criterion must do better than."""
+    from scipy import stats
+
+    found = stats.spearmanr([cell["lam"] for cell in cells], [cell["mean_of_suites"] for cell in cells]).statistic
+    return f"{float(found):.2f}"
+
+
 def correlation(homes: Sequence[Path], figures: Path, docs: Path) -> list[str]:
     """What ``criterion.py`` found; empty where it has not run."""
     found = [(home, json.loads(path.read_text())) for home in homes if (path := home / "criterion.json").is_file()]
@@ -158,6 +166,8 @@ def correlation(homes: Sequence[Path], figures: Path, docs: Path) -> list[str]:
             values = ["–" if row[name] is None else f"{row[name]:.2f}" for name in ("spearman", "kendall")]
             told = [short(home), row["suites"], CRITERIA[row["criterion"]], f"**{values[0]}**", *ends, values[1]]
             lines.append("| " + " | ".join(told) + " |")
+        alone = lam_alone(result["cells"])
+        lines.append(f"| {short(home)} | the paper's six | λ alone | {alone} | | | |")
     lines.append("")
     for home, result in found:
         place = figures / f"{result['model']}_{result['dataset']}_criterion.png"

@@ -117,6 +117,7 @@ def test_correlations_and_costs_are_taken_up(docs: Path, tmp_path: Path, monkeyp
     assert "On 4 key spaces, 7 edits." in text
     assert "| a, x | the paper's six | harmonic mean | **-0.12** | 0.25 … 0.75 | – | – |" in text
     assert "| a, x | the paper's six | Q_B | **0.50** | 0.25 … 0.75 | – | – |" in text
+    assert "| a, x | the paper's six | λ alone | 1.00 | | | |" in text
     assert (docs / "figures/topology/pocket_a_pocket_x_criterion.png").read_bytes().startswith(b"\x89PNG")
 
 
