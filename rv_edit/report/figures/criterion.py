@@ -32,6 +32,6 @@ def criterion_figure(rows: Sequence[Row], title: str) -> Figure:
             axes.scatter(xs, ys, s=sizes, color=colour, label=f"vision layer {layer}", zorder=3)
         axes.set_xlabel(label)
     grid[0][0].set_ylabel("mean of the paper's six suites")
-    grid[0][-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, title="larger: larger λ")
+    grid[0][-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, title="larger dots: larger λ")
     figure.suptitle(title)
     return figure
