@@ -22,6 +22,8 @@ FIGURES = {
     "sizes": "Pairs a network against mean and variance (Fig. 13); thin lines are layers.",
     "keys": "Kinds of keys (Fig. 5a), with 95 % intervals.",
 }
+NETWORKS = 10
+"""That ``topology_cost.py`` measures unless told otherwise."""
 CRITERIA = {"harmonic_mean": "harmonic mean", "bimodality": "Q_B"}
 
 
@@ -99,6 +101,7 @@ def cost(found: Mapping[str, Any]) -> list[str]:
     depth = found.get("depth")
     command = f"python benchmarks/topology_cost.py --model {found['model']}"
     command += f" --depth {depth[0]} {depth[1]}" if depth else ""
+    command += "" if found["networks"] == NETWORKS else f" --networks {found['networks']}"
     title = f"Cost: `{found['model']}`" + (", at the depth of LLaVA-1.5-7B (random weights)" if depth else "")
     lines = [
         f"## {title}",
