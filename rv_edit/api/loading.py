@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,7 @@ def load_editor(
     if folder is not None and (folder / "key_space.json").is_file():
         parts["editor"]["key_space"] = str(folder / "key_space.json")
     if not isinstance(parts["editor"]["key_space"], str) and not sample:
+        _check_there(name)
         raise ConfigError(
             f"{name}: its key space must be measured; give sample=[(picture, question), …], some dozens of your own, "
             "or overrides=['model.key_space=<path of a key_space.json>']"
@@ -133,6 +135,23 @@ def _choice(name: str) -> list[str]:
         raise ConfigError(f"model {name!r}: give an option of conf/model, a folder or a hub id")
     quoted = name.replace("\\", "\\\\").replace("'", "\\'")
     return [f"model={ANY_MODEL}", f"model.name='{quoted}'"]
+
+
+def _check_there(name: str) -> None:
+    """Tell a mistyped name from a model that only lacks a key space; hub ids are ``<owner>/<name>`` and not asked for.
+
+    Raises:
+        ConfigError: neither an option, a folder of a model nor a hub id.
+    """
+    if name in option_names("model") or _shipped(name):
+        return
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ConfigError(f"{name}: no config.json in this folder; give the folder of a model or of saved edits")
+    elif name.count("/") != 1 or name.startswith((".", "~", "/")):
+        near = get_close_matches(name, option_names("model"), n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise ConfigError(f"{name}: no such folder and no option of conf/model{hint}; a hub id is <owner>/<name>")
 
 
 def _option(name: str) -> str:

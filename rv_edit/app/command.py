@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import math
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -30,6 +32,8 @@ Answer questions about pictures over HTTP, with edits that people make while it 
 Options of models and editors go as on the command line of a run, e.g. editor.codebook.k=3. Those of the service:
 
 """
+
+_UNKNOWN = re.compile(r"Could not override '(?:serve\.)?([\w.]+)'")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -81,7 +85,8 @@ def parse(arguments: Sequence[str]) -> ServeSettings:
 
     from rv_edit.app.settings import read_settings
 
-    known = set(OmegaConf.load(conf_dir() / "serve" / "default.yaml"))
+    there = OmegaConf.load(conf_dir() / "serve" / "default.yaml")
+    known = {str(name) for name in there}
     ours, others = ["serve=default"], []
     for argument in arguments:
         name, equals, _ = argument.partition("=")
@@ -93,7 +98,18 @@ def parse(arguments: Sequence[str]) -> ServeSettings:
             ours.append(f"serve.{argument}")
         else:
             others.append(argument)
-    options = compose_parts([*ours, *others], ("serve", "model"))
+    try:
+        options = compose_parts([*ours, *others], ("serve", "model"))
+    except ConfigError as error:
+        if (mistyped := _UNKNOWN.search(str(error))) is None:
+            raise
+        alike = difflib.get_close_matches(
+            mistyped.group(1), [*known, *(f"upstream.{one}" for one in there.upstream)], n=1
+        )
+        told = f"; is it {alike[0]}?" if alike else ""
+        raise ConfigError(
+            f"serve: no option {mistyped.group(1)!r}{told}; rv-edit serve --help lists those of the service"
+        ) from error
     settings = read_settings(options["serve"], others)
     default = options["model"]["name"] if settings.model is None and settings.edits is None else None
     return settings if default is None else read_settings({**options["serve"], "model": default}, others)

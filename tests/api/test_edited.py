@@ -293,3 +293,17 @@ def test_a_model_without_a_key_space_needs_a_sample(vlm_folder: Path, tiny: list
         EditedVLM.from_pretrained(vlm_folder, overrides=[*tiny, "+editor.codebook.nonsense=1"])
     with pytest.raises(ConfigError, match="no such folder"):
         EditedVLM.from_pretrained("./nowhere", overrides=tiny)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("pocket_lava", "pocket_llava"),
+        ("./nowhere", "no such folder"),
+        ("{empty}", "no config.json"),
+        ("a/b", "sample"),
+    ],
+)
+def test_a_mistyped_name_is_told_from_a_model_without_a_key_space(tmp_path: Path, name: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        EditedVLM.from_pretrained(name.format(empty=tmp_path))

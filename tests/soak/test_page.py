@@ -116,7 +116,7 @@ def test_wrong_edited_right_undone_wrong(visit: Visit, address: str, wrong: dict
     assert before[0].startswith(wrong["said"]) and "wrong" in before[0]
     assert after[0].startswith(wrong["answer"]) and "right" in after[0]
     page.locator(".verdict.yes").wait_for()
-    assert said(page) == wrong["answer"] and "Accepted" in page.inner_text("#reasons")
+    assert said(page) == wrong["answer"] and "Stored facts are used" in page.inner_text("#reasons")
     page.locator(".neighbours canvas").first.wait_for()
 
     page.reload()
@@ -148,6 +148,74 @@ def test_an_undone_edit_is_made_again(visit: Visit, address: str, wrong: dict[st
     page.click("#bound summary")
     page.fill("#choices", "\n".join(wrong["choices"]))
     assert page.input_value("#question") == wrong["question"] and ask(page) == wrong["answer"]
+
+
+def test_what_is_undone_elsewhere_is_undone_everywhere(visit: Visit, address: str, wrong: dict[str, Any]) -> None:
+    page = visit(address)
+    choose(page, wrong)
+    ask(page)
+    page.click("#wrong")
+    page.click("#apply")
+    page.locator("#message").wait_for()
+    page.click("#apply")
+    page.locator(".verdict.yes").wait_for()
+    page.click("#apply:not([aria-disabled])")
+    page.locator(".note").wait_for()
+    other = page.context.new_page()
+    other.goto(address)
+    other.locator("#edits button").first.wait_for()
+
+    page.locator("#edits").get_by_role("button", name="Undo").focus()
+    page.keyboard.press("Enter")
+    page.locator('.pairs td[data-title="Now, undone"]').first.wait_for()
+    page.locator("#message").wait_for()
+    assert said(page) == wrong["said"] and page.locator("#undo-this").is_hidden()
+    assert page.locator(".note").count() == 0, "what was said of the edit goes with it"
+    assert focused(page, "#history-title"), "the keyboard stays where it was"
+    page.locator("#action").focus()
+    page.keyboard.press("Enter")
+    page.locator("#comparing").wait_for(state="hidden")
+    page.get_by_text(wrong["answer"], exact=True).and_(page.locator("#said-answer")).wait_for()
+    assert focused(page, "#edits > li")
+
+    page.locator("#edits").get_by_role("button", name="Undo").click()
+    page.locator("#no-edits").wait_for()
+    other.locator("#edits").get_by_role("button", name="Undo").click()
+    other.locator("#no-edits").wait_for()
+    other.locator("#message").wait_for()
+    assert other.inner_text("#said") == "This edit had been undone already."
+
+
+def test_an_edit_of_somebody_else_is_found_from_the_reasons(visit: Visit, address: str, wrong: dict[str, Any]) -> None:
+    page = visit(address)
+    choose(page, wrong)
+    body = {name: wrong[name] for name in ("image", "question", "answer", "reasoning")}
+    made = httpx.post(f"{address}/v1/edits", json=body, timeout=180).json()
+    assert ask(page) == wrong["answer"]
+    page.locator(f"#edit-{made['id']}").wait_for()
+    page.locator("#reasons a").first.click()
+    page.wait_for_function("document.activeElement.matches('#edits > li')")
+
+
+def test_limits_are_told_in_the_words_of_the_page(visit: Visit, address: str, wrong: dict[str, Any]) -> None:
+    page = visit(address)
+    page.set_input_files("#file", {"name": "note.txt", "mimeType": "text/plain", "buffer": b"no picture"})
+    page.locator("#message").wait_for()
+    choose(page, wrong)
+    assert page.locator("#message").is_hidden(), "what was said of another picture goes"
+    for field, text, told in (
+        ("#question", "word " * 500, "The question: "),
+        ("#facts", "A fact.\n" + "x" * 1500, "Fact 2: "),
+        ("#facts", "\n".join(f"Fact {at}." for at in range(20)), "The facts: 20, at most 16"),
+    ):
+        if field == "#facts" and page.locator("#facts").is_hidden():
+            page.fill("#question", wrong["question"])
+            ask(page)
+            page.click("#wrong")
+        page.fill(field, text)
+        page.click("#ask button.main" if field == "#question" else "#apply")
+        page.locator("#message").wait_for()
+        assert page.inner_text("#said").startswith(told)
 
 
 def test_by_keyboard_alone(visit: Visit, address: str, wrong: dict[str, Any]) -> None:

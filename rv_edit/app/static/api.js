@@ -11,6 +11,17 @@ export class Refused extends Error {
 
 export const useKey = (key) => sessionStorage.setItem(KEY, key);
 
+const NAMES = {
+  messages: "The question", question: "The question", choices: "The answers to choose from", answer: "The right answer",
+  reasoning: "The facts", image: "The picture", author: "Your name",
+};
+
+/** What the service refuses, with the page's names for its fields: `reasoning[0]` is fact 1. */
+const ours = (said) => said.replace(/^(\w+)(?:\[(\d+)\])?: /, (all, name, at) => {
+  if (name === "reasoning" && at !== undefined) return `Fact ${Number(at) + 1}: `;
+  return Object.hasOwn(NAMES, name) && at === undefined ? `${NAMES[name]}: ` : all;
+});
+
 async function send(method, path, body) {
   const headers = {};
   const key = sessionStorage.getItem(KEY);
@@ -25,7 +36,7 @@ async function send(method, path, body) {
   if (response.ok) return response;
   let said = `The service answered ${response.status}.`;
   try {
-    said = (await response.json()).error.message;
+    said = ours((await response.json()).error.message);
   } catch { /* no JSON: something between us and the service answered */ }
   if (response.status === 401) document.dispatchEvent(new Event("key-needed"));
   throw new Refused(said, response.status);

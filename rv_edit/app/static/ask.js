@@ -24,6 +24,7 @@ export async function ask() {
   $("reasons").replaceChildren(...[shares(answer), ...reasons(told)].filter(Boolean));
   $("answered").hidden = false;
   tell("asked");
+  if (told.version !== state.version) tell("edits"); // somebody else has edited
   return answer;
 }
 

@@ -5,6 +5,7 @@ import { choices } from "./ask.js";
 import { $, during, el, plain } from "./dom.js";
 import { state } from "./state.js";
 
+let made = null; // the edit that is shown: its id, and what shows it undone
 let known = null; // answers before an edit: {image, offered, version, texts: Map}
 
 export const texts = () => [$("question"), $("other-0"), $("other-1")].map((field) => field.value.trim()).filter(Boolean);
@@ -42,21 +43,41 @@ function table(shown, later, title) {
     el("tbody", {}, rows));
 }
 
+/** What there is to say of an edit that was made. */
+function notes(edit) {
+  const earlier = edit.superseded;
+  return [
+    edit.repeated ? "This very edit had been made before; nothing was added." : null,
+    earlier ? ["It replaces ", el("a", { href: `#edit-${earlier}` }, "an earlier edit"), " of the same question, which is not in force now."] : null,
+    ...edit.notes.filter((note) => !(earlier && note.includes(earlier))),
+  ].filter(Boolean).map((note) => el("p", { class: "quiet note" }, note));
+}
+
 /** Show an edit that was made: ask again, and offer to take it back. */
-export async function show(made, earlier, undo) {
-  const shown = { image: state.image, asked: texts(), offered: choices(), before: earlier, right: made.answer };
+export async function show(edit, earlier, undo) {
+  const shown = { image: state.image, asked: texts(), offered: choices(), before: earlier, right: edit.answer };
   const later = await answers(shown.image, shown.asked, shown.offered);
   known = null;
   const button = el("button", { type: "button", id: "undo-this" }, "Undo this edit");
-  button.addEventListener("click", () => during(button, async () => {
-    await undo(made.id);
+  const undone = async () => {
     button.hidden = true;
+    for (const note of $("compared").querySelectorAll(".note")) note.remove();
     const now = await answers(shown.image, shown.asked, shown.offered);
-    $("compared").querySelector("table").replaceWith(table(shown, now, "Now, undone"));
+    if (button.isConnected) $("compared").querySelector("table").replaceWith(table(shown, now, "Now, undone"));
+  };
+  button.addEventListener("click", () => during(button, async () => {
+    await undo(edit.id);
+    await undone();
     $("compare-title").focus();
   }));
-  const notes = [made.repeated ? "This very edit had been made before; nothing was added." : null,
-    made.superseded ? `It replaces the answer of edit ${made.superseded}.` : null, ...made.notes].filter(Boolean);
-  $("compared").replaceChildren(table(shown, later, "After"), ...notes.map((note) => el("p", { class: "quiet" }, note)), button);
+  made = { id: edit.id, undone };
+  $("compared").replaceChildren(table(shown, later, "After"), ...notes(edit), button);
   $("comparing").hidden = false;
+}
+
+/** The edit that is shown was undone, or made again, in the list of all. */
+export async function elsewhere(id, again) {
+  if (made === null || made.id !== id || $("comparing").hidden) return;
+  if (again) $("comparing").hidden = true;
+  else await made.undone();
 }

@@ -8,8 +8,6 @@ import { $, during, plain, say } from "./dom.js";
 import * as facts from "./facts.js";
 import { keep, on, state, tell } from "./state.js";
 
-let version = 0; // of the edits, as last heard
-
 function open() {
   const example = state.from;
   if (!$("right").value && example && example.question === $("question").value) {
@@ -27,7 +25,7 @@ function open() {
   tell("facts");
   $("correct-title").focus();
   keep();
-  compare.before(version).catch(() => {}); // so that they are there when they are wanted
+  compare.before(state.version).catch(() => {}); // so that they are there when they are wanted
 }
 
 async function apply() {
@@ -45,23 +43,28 @@ async function apply() {
     return;
   }
   const started = performance.now();
-  const earlier = await compare.before(version);
+  const earlier = await compare.before(state.version);
   const made = await api.makeEdit({
     image: state.image, question: $("question").value.trim(), answer: right,
     reasoning: state.crops.map((crop) => crop.fact), evidence: facts.evidence(), author: $("author").value.trim(),
   });
-  version = made.version;
+  state.version = made.version;
   await compare.show(made, earlier, take);
   performance.measure("apply", { start: started, end: performance.now() });
   $("compare-title").focus();
   tell("edits");
   keep();
   await ask();
+  $("comparing").scrollIntoView({ block: "nearest" }); // on a phone only its title would be in view
 }
 
 /** Undo an edit that the page shows. */
 async function take(id) {
-  version = (await api.undo(id, $("author").value.trim())).version;
+  try {
+    state.version = (await api.undo(id, $("author").value.trim())).version;
+  } catch (error) {
+    if (error.status !== 404) throw error; // else it was undone in another tab, or by somebody else
+  }
   tell("edits");
   await ask();
 }
@@ -84,6 +87,3 @@ export function start() {
   on("picture", clear);
   $("question").addEventListener("input", () => ["other-0", "other-1"].forEach((name) => { $(name).value = ""; }));
 }
-
-/** Heard from elsewhere. */
-export const heard = (now) => { version = now; };

@@ -47,7 +47,11 @@ for (const part of [picture, ask, facts, crops, correct, history, map]) part.sta
 words.watch("ask-words", ["question", "choices"]);
 words.watch("correct-words", ["right", "facts", "other-0", "other-1"]);
 for (const name of ["question", "choices"]) $(name).addEventListener("change", keep);
-window.addEventListener("hashchange", () => document.getElementById(location.hash.slice(1))?.focus());
+window.addEventListener("hashchange", () => {
+  const id = location.hash.slice(1);
+  if (id.startsWith("edit-")) history.reach(id).catch((error) => say(error.message));
+  else $(id)?.focus();
+});
 
 await restore();
 connect().catch((error) => say(error.status === 401 ? "Give the key of this service." : error.message));

@@ -76,7 +76,7 @@ function chart(drawn) {
   return [board, told, el("p", { class: "quiet" },
     el("span", { class: "key-answer" }, "●"), " answers, ", el("span", { class: "key-fact" }, "●"), " facts",
     drawn.asked ? ", + the question asked last" : "",
-    `. The two axes hold ${percent.toFixed(0)} % of what sets the keys apart, so what is near here may still be far.`,
+    percent ? `. The two axes hold ${percent.toFixed(0)} % of what sets the keys apart, so what is near here may still be far.` : ".",
     drawn.left_out ? ` ${drawn.left_out} older keys are not shown.` : "")];
 }
 

@@ -1,7 +1,7 @@
 // Which picture is asked about: chosen, dropped, pasted, or one of the examples.
 
 import * as api from "./api.js";
-import { $, el, say } from "./dom.js";
+import { $, el, hush, say } from "./dom.js";
 import { keep, state, tell } from "./state.js";
 
 const TYPES = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
@@ -34,13 +34,18 @@ export async function show(url, from = null) {
   tell("picture");
 }
 
+/** Bring it into view: it lies above the examples, which may have been scrolled. */
+export const reveal = () => $("stage").scrollIntoView({ block: "nearest" });
+
 async function take(file) {
   if (!file) return;
+  hush();
   try {
     const most = state.about === null ? Infinity : state.about.limits.image_bytes;
     if (!TYPES.includes(file.type)) throw new Error("Give a picture: PNG, JPEG, WebP, GIF or BMP.");
     if (file.size > most) throw new Error(`The picture has ${file.size} bytes; at most ${most} are taken.`);
     await show(await dataUrl(file));
+    reveal();
     keep();
   } catch (error) {
     say(error.message);
@@ -51,7 +56,8 @@ function tryOut(example) {
   $("question").value = example.question;
   $("choices").value = example.choices.join("\n");
   $("bound").open = true;
-  show(example.image, example).then(keep, (error) => say(error.message));
+  hush();
+  show(example.image, example).then(reveal).then(keep).catch((error) => say(error.message));
 }
 
 export async function offerExamples() {

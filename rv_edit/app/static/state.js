@@ -11,6 +11,7 @@ export const state = {
   size: [0, 0], // in pixels, as the service decodes it
   crops: [], // for each fact {fact, boxes, source}: source is "drawn", "found" or "none"
   from: null, // the example it came from
+  version: 0, // of the edits, as last heard
 };
 
 export const FIELDS = ["question", "choices", "right", "facts", "other-0", "other-1"];

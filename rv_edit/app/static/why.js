@@ -8,7 +8,7 @@ const number = (value) => (value === null ? "none" : value.toPrecision(3));
 /** The answer's text with what is known of it. */
 export function answered(answer) {
   const told = answer.facts.length
-    ? `read with ${answer.facts.length} ${answer.facts.length === 1 ? "fact" : "facts"} of the codebook`
+    ? `read with ${answer.facts.length} stored ${answer.facts.length === 1 ? "fact" : "facts"}`
     : "by the model itself";
   return [el("strong", { id: "said-answer" }, answer.text || "(nothing)"), " ", el("span", { class: "quiet" }, told)];
 }
@@ -60,8 +60,10 @@ export function reasons(told) {
   const nearest = told.neighbours.map((neighbour) => neighbour.distance);
   const widest = 1.08 * Math.max(told.threshold ?? 0, ...nearest, 1e-9);
   const threshold = told.threshold === null ? null : Math.min(1, told.threshold / widest);
+  const beyond = told.accepted && told.threshold !== null && nearest.some((distance) => distance > told.threshold);
   return [
-    el("p", { class: told.accepted ? "verdict yes" : "verdict no" }, told.reason),
+    el("p", { class: told.accepted ? "verdict yes" : "verdict no" }, told.reason.replace(/^Accepted:/, "Stored facts are used:").replace(/^Rejected:/, "No stored fact is used:")),
+    beyond ? el("p", { class: "quiet" }, "The threshold is for the nearest key alone. Once that is near enough, the next nearest come along.") : null,
     told.neighbours.length
       ? el("ol", { class: "neighbours", "aria-label": "The nearest keys" }, told.neighbours.map((neighbour) => el("li", {},
         el("p", { class: "distance" }, `Distance ${number(neighbour.distance)} `, bar(neighbour.distance / widest, threshold),

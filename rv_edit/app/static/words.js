@@ -5,6 +5,9 @@ import { $, el, lines } from "./dom.js";
 import { state } from "./state.js";
 
 const WAIT = 500; // milliseconds without a key
+const LONG = 40; // characters of a word that are shown
+
+const short = (word) => (word.length > LONG ? `${word.slice(0, LONG)}…` : word);
 
 /** Watch the fields `names`; the hint is shown in the element `place`. */
 export function watch(place, names) {
@@ -23,7 +26,7 @@ export function watch(place, names) {
     if (now !== turn) return;
     $(place).hidden = unknown.length === 0;
     $(place).replaceChildren("The model was not taught ", ...unknown.flatMap(({ word, near }, at) => [
-      at ? ", " : "", el("b", {}, word), near.length ? ` (it knows ${near.join(", ")})` : ""]),
+      at ? ", " : "", el("b", {}, short(word)), near.length ? ` (it knows ${near.join(", ")})` : ""]),
     ". It reads such words letter by letter, so answers may be wide of the mark.");
   };
   const later = () => {
