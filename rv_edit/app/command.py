@@ -6,6 +6,7 @@ import difflib
 import logging
 import math
 import re
+import socket
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         ) from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     quieten_libraries()
+    check_free(settings.host, settings.port)
     service, upstream = build(settings)
     config = uvicorn.Config(
         create_app(service, upstream),
@@ -71,8 +73,24 @@ def main(arguments: Sequence[str]) -> None:
         uvicorn.Server(config).run()
     except KeyboardInterrupt:
         return  # it has ended what was under way, then passed the signal on
-    except SystemExit as error:  # what it says of an address that is taken it has logged
+    except SystemExit as error:  # taken meanwhile; what uvicorn says of it it has logged
         raise ConfigError(f"{settings.host}:{settings.port}: cannot be listened on; choose another port=") from error
+
+
+def check_free(host: str, port: int) -> None:
+    """Try an address before anything is loaded or written.
+
+    Raises:
+        ConfigError: it cannot be listened on.
+    """
+    try:
+        (kind, sort, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(kind, sort, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does: a port just left is free
+            tried.bind(address)
+    except OSError as error:
+        where = f"{host}:{port}: cannot be listened on ({error.strerror or error})"
+        raise ConfigError(f"{where}; choose another port= or host=") from error
 
 
 def parse(arguments: Sequence[str]) -> ServeSettings:

@@ -88,6 +88,9 @@ def test_from_start_to_end(vlm_folder: Path, tiny: list[str], tmp_path: Path) ->
     assert len(answer["rv_edit"]["facts"]) == 3
     second = serve(*options, f"data={data}", "port=0")
     assert second.returncode == 2 and "another service uses it" in second.stderr.splitlines()[-1]
+    taken = serve(*options, f"data={tmp_path / 'none'}", f"port={server.address.rpartition(':')[2]}")
+    assert taken.returncode == 2 and "cannot be listened on (Address already in use)" in taken.stderr.splitlines()[-1]
+    assert not (tmp_path / "none").exists() and "Loading" not in taken.stderr
     with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as stuck:
         stuck.sendall(b"POST /v1/edits HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")  # and no more
         assert answers(server.address) and server.stop() == 0, server.log.read_text()

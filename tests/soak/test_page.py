@@ -336,3 +336,27 @@ def test_pictures_of_ones_own(visit: Visit, address: str, wrong: dict[str, Any],
     page.click("#apply")
     page.locator("#message").wait_for()
     assert "not among the answers" in page.inner_text("#said") and stored(address) == []
+
+
+def test_an_edit_that_does_not_help_says_what_may(visit: Visit, address: str, wrong: dict[str, Any]) -> None:
+    def unmoved(route: Any) -> None:
+        response = route.fetch()
+        answer = response.json()
+        answer["choices"][0]["message"]["content"] = wrong["said"]
+        route.fulfill(response=response, json=answer)
+
+    page = visit(address)
+    page.route("**/v1/chat/completions", unmoved)
+    choose(page, wrong)
+    assert ask(page) == wrong["said"]
+    page.click("#wrong")
+    page.click("#apply")  # shows the parts that were found
+    page.locator("#message").wait_for()
+    page.click("#apply")
+    page.locator(".pairs").wait_for()
+    assert "wrong" in cells(page, 2)[0]
+    advice = page.inner_text("#advice")
+    assert "still answered wrong" in advice and "It was read with stored facts" in advice
+    page.click("#undo-this")
+    page.locator('.pairs td[data-title="Now, undone"]').first.wait_for()
+    assert page.locator("#advice").count() == 0

@@ -53,6 +53,15 @@ function notes(edit) {
   ].filter(Boolean).map((note) => el("p", { class: "quiet note" }, note));
 }
 
+/** What may help where the edit did not: none where the question is answered right now. */
+function advice(answer, right) {
+  if (plain(answer.text) === plain(right)) return [];
+  const why = answer.facts.length
+    ? "It was read with stored facts, so they do not lead to your answer: say one thing a line, in words like those of the question, up to the answer."
+    : "No stored fact was near enough to be read: ask again and open Why? to see how near they are.";
+  return [el("p", { class: "note", id: "advice" }, `The question is still answered wrong. ${why} Undo this edit, change the facts and apply again.`)];
+}
+
 /** Show an edit that was made: ask again, and offer to take it back. */
 export async function show(edit, earlier, undo) {
   const shown = { image: state.image, asked: texts(), offered: choices(), before: earlier, right: edit.answer };
@@ -71,7 +80,7 @@ export async function show(edit, earlier, undo) {
     $("compare-title").focus();
   }));
   made = { id: edit.id, undone };
-  $("compared").replaceChildren(table(shown, later, "After"), ...notes(edit), button);
+  $("compared").replaceChildren(table(shown, later, "After"), ...advice(later[0], edit.answer), ...notes(edit), button);
   $("comparing").hidden = false;
 }
 
