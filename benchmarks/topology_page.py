@@ -20,7 +20,7 @@ from benchmarks import key_layers
 from benchmarks.topology_report import FIGURES, page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-TABLES = ("key_space.json", "layers.csv", "balance.csv", "sizes.csv", "biased.csv")
+TABLES = ("key_space.json", "layers.csv", "balance.csv", "sizes.csv", "biased.csv", "networks.csv")
 
 
 def keep(home: Path, cell: str, kept: Path, figures: Path) -> None:
