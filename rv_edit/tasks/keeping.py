@@ -45,8 +45,11 @@ class Kept:
         Raises:
             OSError: the file cannot be written; what was there before is as it was.
         """
-        row = {"model": cell.model, "dataset": cell.dataset, "editor": cell.editor, "key": cell.key, "results": results}
+        found = _portable(results)
+        row = {"model": cell.model, "dataset": cell.dataset, "editor": cell.editor, "key": cell.key, "results": found}
         with self._guard:
+            if self._rows.get(cell.key) == row:
+                return
             self._rows = {**self._read(), **self._rows, cell.key: row}  # another command may have added some
             lines = sorted(self._rows.values(), key=lambda row: tuple(row[name] for name in NAMED))
             staged = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
@@ -75,3 +78,10 @@ class Kept:
         except (ValueError, KeyError, TypeError):
             pass
         raise ConfigError(f"{self.path}, line {number}: no results of a cell; take the line out")
+
+
+def _portable(value: Any) -> Any:
+    """Results without the option that names a place of the machine they come from."""
+    if isinstance(value, dict):
+        return {name: _portable(item) for name, item in value.items() if name != "cache"}
+    return [_portable(item) for item in value] if isinstance(value, list) else value

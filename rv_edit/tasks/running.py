@@ -70,10 +70,10 @@ class Runner:
         """What earlier commands left of a cell; what only its folder has is kept besides from now on."""
         results = cell.results(self.root)
         if self.kept is not None:
-            earlier = self.kept.get(cell)
-            if results is not None and results != earlier:
+            if results is None:
+                results = self.kept.get(cell)
+            else:
                 self.kept.put(cell, results)
-            results = earlier if results is None else results
         if results is not None:
             return Outcome(cell, results)
         try:
