@@ -59,6 +59,7 @@ def checked(out: Path, name: str) -> None:
     assert {path.name for path in out.iterdir()} == {"real_sizes.json", "real_sizes.md"}
 
 
+@pytest.mark.soak
 def test_it_runs_small(tmp_path: Path) -> None:
     done = run(tmp_path / "out", "--models", "qwen3_vl_8b")
     assert done.returncode == 0, done.stderr[-3000:]

@@ -53,6 +53,7 @@ def test_it_passes_all_of_the_contract_that_concerns_it(tree: Path) -> None:
     assert re.match(rf"{concerned} passed, \d+ deselected", last), last
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("right", "wrong", "case"),
     [

@@ -37,6 +37,7 @@ def test_it_passes_the_whole_contract(tree: Path) -> None:
     assert re.match(rf"{CASES} passed, \d+ deselected", last), last
 
 
+@pytest.mark.soak
 def test_a_wrong_adapter_fails_it(tree: Path, tmp_path: Path) -> None:
     """The contract is no formality: a picture shifted by one token is noticed."""
     wrong = tmp_path / "wrong"

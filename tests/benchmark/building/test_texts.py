@@ -182,6 +182,7 @@ def test_a_failure_stops_the_others_and_keeps_what_was_on_its_way(tmp_path: Path
     assert found["q0/t"].texts[0] == "Wording 1?" and found["q1/t"].texts[0] == "Wording 4?"
 
 
+@pytest.mark.soak
 def test_an_interrupt_keeps_what_was_on_its_way(tmp_path: Path) -> None:
     late = threading.Event()
 
