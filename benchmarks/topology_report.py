@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.topology_claims import CLAIMS, Tables
+from benchmarks.topology_claims import AGREES, CANNOT_TELL, CLAIMS, DIFFERS, Tables
 
 FIGURES = {
     "biased": "Networks of single layers (Fig. 3): the most vision-biased and the most language-biased layer.",
@@ -60,7 +60,7 @@ def verdicts(homes: Sequence[Path]) -> list[str]:
         "| the paper | " + " | ".join(short(home) for home in homes) + " |",
         "| --- |" + " :---: |" * len(homes),
     ]
-    marks = {"agrees": "+", "differs": "−", "cannot tell": "?"}
+    marks = {AGREES: "+", DIFFERS: "−", CANNOT_TELL: "?"}
     found = [tables_of(home) for home in homes]
     for claim, _, put in CLAIMS:
         lines.append(f"| {claim} | " + " | ".join(marks[put(tables)[0]] for tables in found) + " |")

@@ -13,7 +13,9 @@ import tempfile
 import threading
 import warnings
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -52,23 +54,31 @@ class Room:
         self.taken = 0
         self._guard = threading.Lock()
 
-    def take(self, pixels: int) -> None:
-        """Before a picture is decoded.
+    def hold(self, pixels: int, decoded: Callable[[], Image.Image]) -> Image.Image:
+        """Decode a picture that takes up so much, until nothing refers to it any more.
 
         Raises:
             RequestError: there is no room now (503).
         """
-        for freed in (False, True):
-            with self._guard:
-                if not self.taken or self.taken + pixels <= self.pixels:
-                    self.taken += pixels
-                    return
-            if not freed:
-                gc.collect()  # a picture in a traceback is let go of late
-        raise RequestError("busy: too many large pictures wait; send it again in a moment", 503, "busy")
+        if not self._take(pixels):
+            gc.collect()  # a picture in a traceback is let go of late
+            if not self._take(pixels):
+                raise RequestError("busy: too many large pictures wait; send it again in a moment", 503, "busy")
+        try:
+            image = decoded()
+        except BaseException:
+            self._give(pixels)
+            raise
+        weakref.finalize(image, self._give, pixels)
+        return image
 
-    def give(self, pixels: int) -> None:
-        """After a picture is gone."""
+    def _take(self, pixels: int) -> bool:
+        with self._guard:
+            fits = not self.taken or self.taken + pixels <= self.pixels
+            self.taken += pixels if fits else 0
+            return fits
+
+    def _give(self, pixels: int) -> None:
         with self._guard:
             self.taken -= pixels
 
@@ -109,15 +119,8 @@ def decode_picture(data: bytes, limits: Limits, room: Room | None = None) -> Sho
     if width * height > limits.image_pixels:
         raise RequestError(f"image: {width}x{height} pixels, at most {limits.image_pixels} in all", status=413)
     sha = hashlib.sha256(data).hexdigest()
-    if room is None:
-        return ShownImage(sha=sha, data=data, image=decode(ImageRef(sha, data=data), limits.image_pixels))
-    room.take(width * height)
-    try:
-        shown = decode(ImageRef(sha, data=data), limits.image_pixels)
-        weakref.finalize(shown, room.give, width * height)
-    except BaseException:
-        room.give(width * height)
-        raise
+    decoded = partial(decode, ImageRef(sha, data=data), limits.image_pixels)
+    shown = decoded() if room is None else room.hold(width * height, decoded)
     return ShownImage(sha=sha, data=data, image=shown)
 
 

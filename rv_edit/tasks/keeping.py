@@ -8,12 +8,12 @@ another model, is never taken for a cell's.
 from __future__ import annotations
 
 import json
-import os
 import threading
 from pathlib import Path
 from typing import Any
 
 from rv_edit.errors import ConfigError
+from rv_edit.report.files import write_together
 from rv_edit.tasks.cells import Cell
 
 NAMED = ("model", "dataset", "editor", "key")
@@ -43,7 +43,7 @@ class Kept:
         """Keep what came out of a cell.
 
         Raises:
-            OSError: the file cannot be written; what was there before is as it was.
+            ReportError: the file cannot be written; what was there before is as it was.
         """
         found = _portable(results)
         row = {"model": cell.model, "dataset": cell.dataset, "editor": cell.editor, "key": cell.key, "results": found}
@@ -52,13 +52,7 @@ class Kept:
                 return
             self._rows = {**self._read(), **self._rows, cell.key: row}  # another command may have added some
             lines = sorted(self._rows.values(), key=lambda row: tuple(row[name] for name in NAMED))
-            staged = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                staged.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
-                os.replace(staged, self.path)
-            finally:
-                staged.unlink(missing_ok=True)
+            write_together({self.path: lambda stream: stream.writelines(json.dumps(line) + "\n" for line in lines)})
 
     def _read(self) -> dict[str, dict[str, Any]]:
         if not self.path.is_file():

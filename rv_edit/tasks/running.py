@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import rv_edit
+from rv_edit.report.files import ReportError
 from rv_edit.tasks.cells import Cell
 from rv_edit.tasks.keeping import Kept
 
@@ -97,6 +98,8 @@ class Runner:
                 return found if found.results is not None else self._run(cell, folder, handle)
         except OSError as error:
             return Outcome(cell, reason=f"{folder}: {error.strerror or error}")
+        except ReportError as error:  # where it is kept besides
+            return Outcome(cell, reason=str(error))
 
     def stop(self) -> None:
         """End what still runs; what it has done is kept as far as there is a checkpoint."""
